@@ -1,0 +1,33 @@
+package server
+
+import "errors"
+
+// Errors of starting a server.
+var (
+	// ErrLocked is wrapped by the error of New and Start when another process
+	// holds the data path.
+	ErrLocked = errors.New("data path in use")
+
+	// ErrForeignData is wrapped by the error of New and Start when the data
+	// path holds messages that nsqd has left there.
+	ErrForeignData = errors.New("data path holds the queue files of nsqd")
+)
+
+// Errors of a running server.
+var (
+	// ErrClosed is returned once the server has been shut down.
+	ErrClosed = errors.New("server closed")
+
+	// ErrOnLoop is returned by calls that wait for the server's loop when
+	// they are made on that loop: they would wait for themselves.
+	ErrOnLoop = errors.New("call would wait for the loop it is made on")
+
+	// ErrBadName is returned for the name of a topic or channel that breaks
+	// NSQ's rule: 1 to 64 of the characters a-z A-Z 0-9 . _ - and an optional
+	// #ephemeral at the end.
+	ErrBadName = errors.New("invalid name")
+
+	// errGone is what a publisher is told whose topic is deleted, or whose
+	// server shuts down, before the message is stored. The word is nsqd's.
+	errGone = errors.New("exiting")
+)

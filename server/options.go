@@ -1,0 +1,207 @@
+package server
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+)
+
+// Version is what clients are told: they parse it, and know what to expect of
+// an nsqd of that version.
+const Version = "1.3.0"
+
+// Sync says when an acknowledged message is safe from a power loss. It is safe
+// from a kill of the process in every mode.
+type Sync string
+
+// The sync modes.
+const (
+	SyncInterval Sync = "interval" // fsync each SyncTimeout in which something was written; the default
+	SyncAlways   Sync = "always"   // publishers are answered after the fsync that covers their message
+	SyncNever    Sync = "never"    // the operating system decides
+)
+
+// Options are the options of a Server. The zero value of each field is the
+// default that its comment names, which is nsqd's unless it says otherwise.
+type Options struct {
+	// TCPAddress is where clients connect: "host:port", port 0 for a free
+	// one, or the path of a unix socket. "" listens nowhere.
+	TCPAddress string
+
+	// HTTPAddress is where the HTTP API is served, in the same forms. ""
+	// serves none.
+	HTTPAddress string
+
+	// DataPath is an existing directory that holds the journals; no two
+	// servers share one. "" keeps everything in memory.
+	DataPath string
+
+	// Sync says when written messages are forced to the disk. Default
+	// SyncInterval.
+	Sync Sync
+
+	// SyncTimeout is the interval of SyncInterval. Default 1 s (nsqd: 2 s).
+	SyncTimeout time.Duration
+
+	// MemQueueSize is how much of a depth /stats shows as being in memory,
+	// and how many messages wait in an ephemeral channel before further ones
+	// are dropped. It does not bound memory: waiting messages are in the
+	// journal. Default 10000; negative: 0.
+	MemQueueSize int
+
+	// MaxBytesPerFile is the size at which a journal begins a new file.
+	// Default 100 MiB.
+	MaxBytesPerFile int64
+
+	// MsgTimeout is how long a message may be in flight, unless the client
+	// asks for something else. Default 60 s.
+	MsgTimeout time.Duration
+
+	// MaxMsgTimeout bounds what a client may ask for, and how long TOUCH can
+	// keep a message in flight. Default 15 min.
+	MaxMsgTimeout time.Duration
+
+	// MaxMsgSize is the most bytes that a message's body may have. Default
+	// 1 MiB.
+	MaxMsgSize int
+
+	// MaxBodySize is the most bytes that the body of IDENTIFY, AUTH and MPUB
+	// may have. Default 5 MiB.
+	MaxBodySize int
+
+	// MaxReqTimeout is the longest delay of a message: a longer REQ is cut to
+	// it, a longer DPUB refused. Default 1 h.
+	MaxReqTimeout time.Duration
+
+	// MaxHeartbeatInterval bounds what a client may ask for. Default 60 s.
+	MaxHeartbeatInterval time.Duration
+
+	// MaxRdyCount is the highest ready count that a client may set. Default
+	// 2500.
+	MaxRdyCount int
+
+	// MaxOutputBufferSize bounds what a client may ask for. Default 64 KiB.
+	// The size is accepted and echoed; output leaves at the end of every
+	// turn of the loop whatever it is.
+	MaxOutputBufferSize int
+
+	// MinOutputBufferTimeout and MaxOutputBufferTimeout bound what a client
+	// may ask for, and OutputBufferTimeout is what it has if it does not ask.
+	// Defaults 25 ms, 30 s, 250 ms. Accepted and echoed, as the size is.
+	MinOutputBufferTimeout time.Duration
+	MaxOutputBufferTimeout time.Duration
+	OutputBufferTimeout    time.Duration
+
+	// MaxChannelConsumers is how many subscribers a channel takes. Default:
+	// any number.
+	MaxChannelConsumers int
+
+	// MaxDeflateLevel bounds what a client may ask for, 1 to 9. Default 6.
+	MaxDeflateLevel int
+
+	// RequeueOnDisconnect gives the messages of a client that has gone to
+	// others at once. By default they wait for their timeout, as in nsqd.
+	RequeueOnDisconnect bool
+
+	// BroadcastAddress is the host name told to others. Default: the
+	// machine's name.
+	BroadcastAddress string
+
+	// BroadcastTCPPort and BroadcastHTTPPort are the ports told to others.
+	// Default: the ports listened on.
+	BroadcastTCPPort  int
+	BroadcastHTTPPort int
+
+	// TopologyRegion and TopologyZone say where the server stands. They are
+	// told to clients.
+	TopologyRegion string
+	TopologyZone   string
+
+	// HTTPMaxConns is how many HTTP connections are served at once. Default
+	// 4096.
+	HTTPMaxConns int
+
+	// DebugRemote serves the profiles under /debug/pprof to other machines
+	// too. By default only this machine may see them.
+	DebugRemote bool
+
+	// LiteVersion is the version of this program, shown beside Version.
+	LiteVersion string
+
+	// Logger receives what an operator wants to know. nil is silence.
+	Logger *slog.Logger
+}
+
+// withDefaults fills in the defaults and checks what can be checked without
+// touching anything.
+func (o Options) withDefaults() (Options, error) {
+	fill(&o.Sync, SyncInterval)
+	fill(&o.SyncTimeout, time.Second)
+	fill(&o.MemQueueSize, 10000)
+	o.MemQueueSize = max(o.MemQueueSize, 0)
+	fill(&o.MaxBytesPerFile, 100<<20)
+	fill(&o.MsgTimeout, time.Minute)
+	fill(&o.MaxMsgTimeout, 15*time.Minute)
+	fill(&o.MaxMsgSize, 1<<20)
+	fill(&o.MaxBodySize, 5<<20)
+	fill(&o.MaxReqTimeout, time.Hour)
+	fill(&o.MaxHeartbeatInterval, time.Minute)
+	fill(&o.MaxRdyCount, 2500)
+	fill(&o.MaxOutputBufferSize, 64<<10)
+	fill(&o.MinOutputBufferTimeout, 25*time.Millisecond)
+	fill(&o.MaxOutputBufferTimeout, 30*time.Second)
+	fill(&o.OutputBufferTimeout, 250*time.Millisecond)
+	fill(&o.MaxDeflateLevel, 6)
+	fill(&o.Logger, slog.New(slog.DiscardHandler))
+	if o.BroadcastAddress == "" {
+		o.BroadcastAddress, _ = os.Hostname() // "" when the machine has no name
+	}
+	return o, o.validate()
+}
+
+// fill gives *v the value d if it is zero.
+func fill[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// validate names the first field whose value makes no sense.
+func (o *Options) validate() error {
+	switch o.Sync {
+	case SyncInterval, SyncAlways, SyncNever:
+	default:
+		return fmt.Errorf("server options: Sync is %q; it must be %s, %s or %s", o.Sync, SyncInterval, SyncAlways, SyncNever)
+	}
+	for _, d := range []struct {
+		name string
+		v    time.Duration
+	}{
+		{"SyncTimeout", o.SyncTimeout}, {"MsgTimeout", o.MsgTimeout}, {"MaxMsgTimeout", o.MaxMsgTimeout},
+		{"MaxReqTimeout", o.MaxReqTimeout}, {"MaxHeartbeatInterval", o.MaxHeartbeatInterval},
+		{"MinOutputBufferTimeout", o.MinOutputBufferTimeout}, {"MaxOutputBufferTimeout", o.MaxOutputBufferTimeout},
+		{"OutputBufferTimeout", o.OutputBufferTimeout},
+	} {
+		if d.v < 0 {
+			return fmt.Errorf("server options: %s is %v; it must not be negative", d.name, d.v)
+		}
+	}
+	for _, n := range []struct {
+		name string
+		v    int64
+	}{
+		{"MaxBytesPerFile", o.MaxBytesPerFile}, {"MaxMsgSize", int64(o.MaxMsgSize)}, {"MaxBodySize", int64(o.MaxBodySize)},
+		{"MaxRdyCount", int64(o.MaxRdyCount)}, {"MaxOutputBufferSize", int64(o.MaxOutputBufferSize)},
+		{"MaxChannelConsumers", int64(o.MaxChannelConsumers)},
+	} {
+		if n.v < 0 {
+			return fmt.Errorf("server options: %s is %d; it must not be negative", n.name, n.v)
+		}
+	}
+	if o.MaxDeflateLevel < 1 || o.MaxDeflateLevel > 9 {
+		return fmt.Errorf("server options: MaxDeflateLevel is %d; it must be 1 to 9", o.MaxDeflateLevel)
+	}
+	return nil
+}
