@@ -1,0 +1,28 @@
+// Package client is one connection to one nsqd: dialling, introducing itself,
+// answering heartbeats, noticing silence, turning frames into events and calls
+// into commands. Packages reader and writer are made of such connections;
+// programs rarely need one themselves, but they meet this package's Options
+// and errors.
+//
+// [Dial] starts a [Conn] on a loop and returns at once. The Conn tells its
+// [Handler] when it is ready, what arrives, and, exactly once, that it is
+// closed and why. A Conn is used once: to connect again, dial again.
+//
+// A connection lives through five states:
+//
+//	StateDialing      the name is resolved and the peer is dialled
+//	StateIdentifying  the socket is open, IDENTIFY is sent, its answer awaited
+//	StateReady        commands may be given
+//	StateClosing      CLS is sent: no new messages, answers still count
+//	StateClosed       over; the handler's OnClose has run or is about to
+//
+// Everything in a Conn and all of its Handler's methods run on the loop, one
+// at a time. Commands are encoded straight into the connection's output, which
+// the loop sends once at the end of its turn. Neither a command nor a frame
+// received allocates.
+//
+// The package also holds what readers and writers share: the errors that nsqd
+// answers with ([Error] and a variable for each code), the checks of names,
+// sizes and delays that nsqd would make ([CheckTopic] and its sisters), and
+// the query to nsqlookupd ([Lookupd]).
+package client

@@ -1,0 +1,165 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nsqloop/nsqloop/internal/wire"
+)
+
+// Version is what the default user agent says about this package.
+const Version = "0.1.0"
+
+// Options are what a connection says about itself and asks for. The zero value
+// is ready to use. Where a default is nsqd's, the server decides.
+type Options struct {
+	// ClientID and Hostname name this program in nsqd's /stats. The defaults
+	// are the host's name up to the first dot, and the host's name.
+	ClientID string
+	Hostname string
+
+	// UserAgent names the software in nsqd's /stats. The default is
+	// "nsqloop/" and its version.
+	UserAgent string
+
+	// TopologyRegion and TopologyZone say where this program runs, for
+	// servers that prefer near consumers. The default is to say nothing.
+	TopologyRegion string
+	TopologyZone   string
+
+	// HeartbeatInterval is how often nsqd asks for a sign of life. Two
+	// intervals without anything received close the connection, and nsqd
+	// does the same on its side. 0 means 30 s, negative means none (which
+	// nsqd allows only to connections that do not subscribe). Nsqd takes
+	// 1 s to 60 s and refuses other values.
+	HeartbeatInterval time.Duration
+
+	// MsgTimeout is how long nsqd waits for the answer to a message before
+	// it gives it to someone else. 0 means nsqd's default (60 s). Nsqd takes
+	// 1 s to 15 m.
+	MsgTimeout time.Duration
+
+	// OutputBufferSize is the number of bytes that nsqd gathers before it
+	// sends messages: 64 or more. 0 means nsqd's default (16 KiB), negative
+	// means none.
+	OutputBufferSize int
+
+	// OutputBufferTimeout is how long nsqd holds messages back while it
+	// gathers more: 25 ms or more. 0 means nsqd's default (250 ms), negative
+	// means that only a full buffer is sent.
+	OutputBufferTimeout time.Duration
+
+	// SampleRate is the percentage of a channel's messages to receive, 1 to
+	// 99; the others are dropped. 0 means all.
+	SampleRate int
+
+	// DialTimeout bounds the dial, name resolution included. 0 means 1 s.
+	DialTimeout time.Duration
+
+	// HandshakeTimeout bounds the time from the open socket to the end of
+	// the handshake. 0 means 5 s.
+	HandshakeTimeout time.Duration
+
+	// MaxFrameSize is the number of bytes that a received frame may have,
+	// about 30 more than the largest body. A larger one closes the
+	// connection. 0 means 16 MiB, negative means no limit.
+	MaxFrameSize int
+
+	// LocalAddr is the address to dial from. nil lets the system choose.
+	LocalAddr net.Addr
+
+	// DialContext replaces the system's dialer, for a proxy for example. It
+	// runs on a goroutine of its own and must return a TCP or unix socket.
+	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	// Logger receives changes of state at info, what is recovered from at
+	// warn, and the bytes of the handshake at debug. nil is silence.
+	Logger *slog.Logger
+}
+
+// WithDefaults returns o with defaults in place of zero values, or an error
+// that names the first field that breaks its rule. Packages reader and writer
+// call it, so programs need not.
+func (o Options) WithDefaults() (Options, error) {
+	if o.Hostname == "" {
+		o.Hostname, _ = os.Hostname() // without a name the field stays empty, which nsqd allows
+	}
+	if o.ClientID == "" {
+		o.ClientID, _, _ = strings.Cut(o.Hostname, ".")
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "nsqloop/" + Version
+	}
+	if o.HeartbeatInterval == 0 {
+		o.HeartbeatInterval = 30 * time.Second
+	}
+	if o.DialTimeout == 0 {
+		o.DialTimeout = time.Second
+	}
+	if o.HandshakeTimeout == 0 {
+		o.HandshakeTimeout = 5 * time.Second
+	}
+	if o.MaxFrameSize == 0 {
+		o.MaxFrameSize = 16 << 20
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return o, o.check()
+}
+
+// check returns an error for the first field that breaks its rule. Where nsqd
+// can be configured to take other values, as for the heartbeat interval, the
+// answer is left to it.
+func (o *Options) check() error {
+	switch {
+	case 0 < o.HeartbeatInterval && o.HeartbeatInterval < time.Millisecond:
+		return fmt.Errorf("HeartbeatInterval %v: want whole milliseconds, 0 for the default or negative for none", o.HeartbeatInterval)
+	case o.MsgTimeout < 0 || 0 < o.MsgTimeout && o.MsgTimeout < time.Millisecond:
+		return fmt.Errorf("MsgTimeout %v: want at least 1ms, or 0 for the server's default", o.MsgTimeout)
+	case 0 < o.OutputBufferSize && o.OutputBufferSize < 64:
+		return fmt.Errorf("OutputBufferSize %d: want at least 64, 0 for the server's default or negative for none", o.OutputBufferSize)
+	case 0 < o.OutputBufferTimeout && o.OutputBufferTimeout < 25*time.Millisecond:
+		return fmt.Errorf("OutputBufferTimeout %v: want at least 25ms, 0 for the server's default or negative for none", o.OutputBufferTimeout)
+	case o.SampleRate < 0 || o.SampleRate > 99:
+		return fmt.Errorf("SampleRate %d: want 0 to 99", o.SampleRate)
+	case o.DialTimeout < 0:
+		return fmt.Errorf("DialTimeout %v: want a positive duration, or 0 for the default", o.DialTimeout)
+	case o.HandshakeTimeout < 0:
+		return fmt.Errorf("HandshakeTimeout %v: want a positive duration, or 0 for the default", o.HandshakeTimeout)
+	case 0 < o.MaxFrameSize && o.MaxFrameSize < 64 || o.MaxFrameSize > math.MaxInt32:
+		return fmt.Errorf("MaxFrameSize %d: want 64 to %d, 0 for the default or negative for no limit", o.MaxFrameSize, math.MaxInt32)
+	}
+	return nil
+}
+
+// identify is the body of IDENTIFY for these options.
+func (o *Options) identify() wire.IdentifyRequest {
+	return wire.IdentifyRequest{
+		ClientID:           o.ClientID,
+		Hostname:           o.Hostname,
+		UserAgent:          o.UserAgent,
+		FeatureNegotiation: true,
+		HeartbeatMillis:    millis(o.HeartbeatInterval),
+		OutputBufferSize:   max(o.OutputBufferSize, -1),
+		OutputBufferMillis: millis(o.OutputBufferTimeout),
+		MsgTimeoutMillis:   millis(o.MsgTimeout),
+		SampleRate:         int32(o.SampleRate),
+		TopologyRegion:     o.TopologyRegion,
+		TopologyZone:       o.TopologyZone,
+	}
+}
+
+// millis is d as NSQ writes it: milliseconds, -1 for off.
+func millis(d time.Duration) int {
+	if d < 0 {
+		return -1
+	}
+	return int(d / time.Millisecond)
+}
