@@ -1,0 +1,52 @@
+package tidy
+
+// rooms is the import table.
+var rooms = map[string]room{
+	"internal/wire":    {not: "sockets, time, goroutines, who is reading"},
+	"internal/backoff": {outside: "github.com/cenkalti/backoff/v4", not: "what failed"},
+
+	"loop":              {ours: "loop/internal/...", outside: "github.com/panjf2000/gnet/v2/... golang.org/x/sys/...", not: "NSQ"},
+	"loop/internal/...": {ours: "loop/internal/...", not: "NSQ"},
+	"loop/looptest":     {ours: "loop loop/internal/...", not: "NSQ, real time, real sockets"},
+
+	"client":        {ours: "loop internal/wire", outside: "github.com/klauspost/compress/...", not: "other connections, ready counts, backoff, what topics mean"},
+	"client/lookup": {ours: "loop client internal/wire internal/backoff", not: "connections to nsqd"},
+	"reader":        {ours: "client client/lookup loop internal/wire internal/backoff", not: "publishing, the server, frames"},
+	"writer":        {ours: "client client/lookup loop internal/wire internal/backoff", not: "consuming, the server, frames"},
+
+	"server/journal":             {not: "topics, channels, clients, the clock"},
+	"server/journal/journaltest": {ours: "server/journal", not: "topics, channels, clients, the clock"},
+	"server/lookup":              {not: "sockets, HTTP, the clock"},
+	"server":                     {ours: "loop internal/wire server/journal server/lookup", outside: "github.com/prometheus/client_golang/... github.com/klauspost/compress/...", not: "the SDK"},
+	"server/nsqtest":             {ours: "server loop", not: "the SDK"},
+
+	"cmd/nsqd-lite": {ours: "server loop", outside: "github.com/BurntSushi/toml", not: "how any of it works"},
+	"examples/...":  {ours: "client loop reader server writer", not: "anything a user cannot import"},
+
+	"internal/tidy":        {not: "anything but files"},
+	"internal/bench":       {ours: anything},
+	"internal/conformance": {ours: anything},
+	"internal/simulation":  {ours: anything},
+}
+
+// mayReadClock lists the files and rooms outside loop that read the real clock
+// or start timers, with the reason. Tests are free to: they wait for real
+// sockets with a deadline.
+var mayReadClock = map[string]string{
+	"internal/bench": "it measures real time, in a process of its own",
+}
+
+// mayMakeRandomness lists the files and rooms outside loop that make random
+// numbers, with the reason.
+var mayMakeRandomness = map[string]string{}
+
+// mayStartGoroutines lists the files and rooms in which go statements stand,
+// with the reason.
+var mayStartGoroutines = map[string]string{
+	"loop":           "it turns what blocks (dialling, accepting, Loop.Go, running the loop) into callbacks",
+	"internal/bench": "a load program: one goroutine per connection and direction",
+}
+
+// long lists the files, and the functions as "file function", that are longer
+// than the rule allows and right that way, with the reason.
+var long = map[string]string{}
