@@ -132,18 +132,18 @@ var refusals = []struct {
 	{name: "175 CLS twice", input: "CLS\n", rules: closing, want: "E_INVALID cannot CLS in current state"},
 	{name: "176 CLS before SUB", input: "CLS\n", want: "E_INVALID cannot CLS in current state"},
 
-	{name: "302 AUTH with a parameter", input: "AUTH x\n", want: "E_INVALID AUTH invalid number of parameters"},
-	{name: "302 AUTH with an empty parameter", input: "AUTH \n", want: "E_INVALID AUTH invalid number of parameters"},
-	{name: "1.5 AUTH after SUB", input: "AUTH x\n", rules: subscribed, want: "E_INVALID cannot AUTH in current state"},
+	{name: "285 AUTH with a parameter", input: "AUTH x\n", want: "E_INVALID AUTH invalid number of parameters"},
+	{name: "285 AUTH with an empty parameter", input: "AUTH \n", want: "E_INVALID AUTH invalid number of parameters"},
+	{name: "287 AUTH after SUB", input: "AUTH x\n", rules: subscribed, want: "E_INVALID cannot AUTH in current state"},
 	{name: "1.5 AUTH after CLS", input: "AUTH\n", rules: closing, want: "E_INVALID cannot AUTH in current state"},
 	{name: "AUTH size 0", input: "AUTH\n" + be(0), want: "E_BAD_BODY AUTH invalid body size 0"},
 	{name: "AUTH too big", input: "AUTH\n" + be(5<<20+1), want: "E_BAD_BODY AUTH body too big 5242881 > 5242880"},
-	{name: "SUB before AUTH", input: "SUB t c\n", rules: authFirstRule, want: "E_AUTH_FIRST AUTH required before SUB"},
+	{name: "277 SUB before AUTH", input: "SUB t c\n", rules: authFirstRule, want: "E_AUTH_FIRST AUTH required before SUB"},
 	{name: "1.4 SUB names before AUTH", input: "SUB t c$\n", rules: authFirstRule, want: `E_BAD_CHANNEL SUB channel name "c$" is not valid`},
-	{name: "PUB before AUTH", input: "PUB t\n" + be(1) + "x", rules: authFirstRule, want: "E_AUTH_FIRST AUTH required before PUB"},
+	{name: "277 PUB before AUTH", input: "PUB t\n" + be(1) + "x", rules: authFirstRule, want: "E_AUTH_FIRST AUTH required before PUB"},
 	{name: "1.4 PUB size before AUTH", input: "PUB t\n" + be(0), rules: authFirstRule, want: "E_BAD_MESSAGE PUB invalid message body size 0"},
-	{name: "DPUB before AUTH", input: "DPUB t 5\n" + be(1) + "x", rules: authFirstRule, want: "E_AUTH_FIRST AUTH required before DPUB"},
-	{name: "1.4 MPUB before AUTH needs no body", input: "MPUB t\n", rules: authFirstRule, want: "E_AUTH_FIRST AUTH required before MPUB"},
+	{name: "277 DPUB before AUTH", input: "DPUB t 5\n" + be(1) + "x", rules: authFirstRule, want: "E_AUTH_FIRST AUTH required before DPUB"},
+	{name: "277 MPUB before AUTH needs no body", input: "MPUB t\n", rules: authFirstRule, want: "E_AUTH_FIRST AUTH required before MPUB"},
 }
 
 func subscribed(r *Rules)    { r.State = StateSubscribed }
