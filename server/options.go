@@ -129,6 +129,10 @@ type Options struct {
 	// LiteVersion is the version of this program, shown beside Version.
 	LiteVersion string
 
+	// LogLevel, when set, is the level at which Logger's handler writes; it
+	// is shown and changed by /config/log_level.
+	LogLevel *slog.LevelVar
+
 	// Logger receives what an operator wants to know. nil is silence.
 	Logger *slog.Logger
 }

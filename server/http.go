@@ -1,0 +1,360 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// httpLimits bound what a peer can hold without having said anything useful.
+type httpLimits struct {
+	header      time.Duration // from the first byte to the end of the header
+	body        time.Duration // from there to the end of the body
+	write       time.Duration // from the end of the header to the end of the reply
+	idle        time.Duration // between requests of one connection
+	headerBytes int
+	conns       int
+}
+
+var defaultHTTPLimits = httpLimits{
+	header:      10 * time.Second,
+	body:        30 * time.Second,
+	write:       90 * time.Second, // a CPU profile of 60 s fits
+	idle:        2 * time.Minute,
+	headerBytes: 16 << 10,
+	conns:       4096,
+}
+
+// httpServer serves the HTTP routes of one Server. Its handlers run on
+// net/http's goroutines; each crosses to the loop once.
+type httpServer struct {
+	s      *Server
+	mux    *http.ServeMux
+	routes []*route
+	lost   route // counts what no route took
+	guard  *guard
+
+	srv      *http.Server
+	listener net.Listener
+}
+
+// route is one line of the HTTP API.
+type route struct {
+	method, path string
+	help         string // one line for GET /
+	quiet        bool   // not in the access log, as in nsqd
+	run          func(w http.ResponseWriter, r *http.Request) error
+
+	codes [len(countedCodes) + 1]atomic.Uint64 // replies by status; the last counts all others
+}
+
+// countedCodes are the statuses that a route can answer with.
+var countedCodes = [...]int{200, 301, 307, 400, 403, 404, 405, 408, 413, 500, 503}
+
+// newHTTPServer makes the routes of s, guarded as a listener bound to addr
+// needs it.
+func newHTTPServer(s *Server, addr net.Addr) *httpServer {
+	h := &httpServer{s: s, mux: http.NewServeMux(), guard: newGuard(addr, s.o.BroadcastAddress)}
+	h.routes = slices.Concat(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.debugRoutes())
+	for _, rt := range h.routes {
+		h.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
+			h.serve(rt, w, r)
+		})
+	}
+	h.lost.run = h.unrouted
+	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { h.serve(&h.lost, w, r) })
+	return h
+}
+
+// Handler returns the HTTP routes of s, for a program that serves them itself.
+func (s *Server) Handler() http.Handler { return newHTTPServer(s, nil) }
+
+// listenHTTP serves the routes of s on addr ("host:port", or the path of a
+// unix socket) until shutdown or close.
+func (s *Server) listenHTTP(addr string) (*httpServer, error) {
+	limits := defaultHTTPLimits
+	if s.o.HTTPMaxConns > 0 {
+		limits.conns = s.o.HTTPMaxConns
+	}
+	return s.listenHTTPWith(addr, limits)
+}
+
+func (s *Server) listenHTTPWith(addr string, limits httpLimits) (*httpServer, error) {
+	network := "tcp"
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		network = "unix"
+	}
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	h := newHTTPServer(s, l.Addr())
+	h.listener = &cappedListener{Listener: l, max: int64(limits.conns)}
+	h.srv = &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: limits.header,
+		ReadTimeout:       limits.header + limits.body,
+		WriteTimeout:      limits.write,
+		IdleTimeout:       limits.idle,
+		MaxHeaderBytes:    limits.headerBytes,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	// net/http wants a goroutine of its own for the accept loop, and makes one
+	// per connection. They share nothing with the loop but what they post.
+	go func() {
+		if err := h.srv.Serve(h.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			s.log.Error("HTTP: serving stopped", "err", err)
+		}
+	}()
+	return h, nil
+}
+
+// addr is the address that is bound; nil when HTTP is off.
+func (h *httpServer) addr() net.Addr {
+	if h == nil || h.listener == nil {
+		return nil
+	}
+	return h.listener.Addr()
+}
+
+// shutdown stops accepting and waits for the requests that are running. They
+// may be waiting for the loop: so it must be called off the loop, and before
+// the loop stops.
+func (h *httpServer) shutdown(ctx context.Context) error {
+	if h == nil {
+		return nil
+	}
+	return h.srv.Shutdown(ctx)
+}
+
+// close stops at once; requests that are running lose their connection.
+func (h *httpServer) close() error {
+	if h == nil {
+		return nil
+	}
+	return h.srv.Close()
+}
+
+// ServeHTTP finds the route of r.
+func (h *httpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// The mux would answer HEAD with GET's route, and redirect in its own way.
+	if r.Method == http.MethodHead || r.Method == http.MethodOptions || canonical(r.URL.Path) != r.URL.Path {
+		h.serve(&h.lost, w, r)
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
+
+// serve runs one route: guard, handler, refusal as JSON, count, log.
+func (h *httpServer) serve(rt *route, w http.ResponseWriter, r *http.Request) {
+	sw := &statusWriter{ResponseWriter: w}
+	logDone := h.logStart(rt, r)
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			h.s.log.Error("HTTP: handler panicked", "route", rt.method+" "+rt.path, "panic", fmt.Sprint(p))
+			sw.fail(refuse(http.StatusInternalServerError, "INTERNAL_ERROR",
+				"The request ran into a bug of the server; its log says more."))
+		}
+		rt.count(sw.status)
+		logDone(sw.status)
+	}()
+	var err error
+	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodDelete {
+		err = h.guard.checkMutation(r)
+	}
+	if err == nil {
+		err = rt.run(sw, r)
+	}
+	if err != nil {
+		sw.fail(err)
+	}
+}
+
+// logStart notes when r came and returns what writes its line of the access
+// log: "<status> <METHOD> <uri> (<remote>) <elapsed>". Both moments are turns
+// of the loop, which owns the clock; the posts are not waited for.
+func (h *httpServer) logStart(rt *route, r *http.Request) (done func(status int)) {
+	s := h.s
+	if rt.quiet || !s.log.Enabled(r.Context(), slog.LevelInfo) {
+		return func(int) {}
+	}
+	var start time.Time // written and read on the loop
+	posted := s.l.Post(func() { start = s.l.Now() })
+	method, uri, remote := printable(r.Method, 16), printable(r.RequestURI, 1024), r.RemoteAddr
+	return func(status int) {
+		if posted != nil {
+			return // the loop had stopped; so has the log
+		}
+		_ = s.l.Post(func() {
+			s.log.Info(fmt.Sprintf("%d %s %s (%s) %s", status, method, uri, remote, s.l.Now().Sub(start)))
+		})
+	}
+}
+
+// count adds one reply to the route's figures.
+func (rt *route) count(status int) {
+	i := slices.Index(countedCodes[:], status)
+	if i < 0 {
+		i = len(countedCodes)
+	}
+	rt.codes[i].Add(1)
+}
+
+// unrouted answers what no route took: a redirect to the path that was meant,
+// the methods that the path has, or 404.
+func (h *httpServer) unrouted(w http.ResponseWriter, r *http.Request) error {
+	p := r.URL.Path
+	if allowed := h.allowed(p); len(allowed) > 0 && canonical(p) == p {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		if r.Method == http.MethodOptions {
+			w.WriteHeader(http.StatusOK)
+			return nil
+		}
+		return refuse(http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED",
+			"This path takes "+strings.Join(allowed, ", ")+"; curl -X sets the method.")
+	}
+	if meant := canonical(p); meant != p && slices.Contains(h.allowed(meant), r.Method) {
+		status := http.StatusTemporaryRedirect
+		if r.Method == http.MethodGet {
+			status = http.StatusMovedPermanently
+		}
+		to := url.URL{Path: meant, RawQuery: r.URL.RawQuery}
+		http.Redirect(w, r, to.String(), status)
+		return nil
+	}
+	if p == "/" && r.Method == http.MethodGet {
+		return h.index(w, r)
+	}
+	return refuse(http.StatusNotFound, "NOT_FOUND", "There is no such path; GET / lists those that exist.")
+}
+
+// allowed returns the methods that have a route for p, sorted, OPTIONS among
+// them; nil when there is none.
+func (h *httpServer) allowed(p string) []string {
+	var methods []string
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodPut} {
+		probe := &http.Request{Method: m, URL: &url.URL{Path: p}}
+		if _, pattern := h.mux.Handler(probe); strings.HasPrefix(pattern, m+" ") {
+			methods = append(methods, m)
+		}
+	}
+	if methods == nil {
+		return nil
+	}
+	methods = append(methods, http.MethodOptions)
+	slices.Sort(methods)
+	return methods
+}
+
+// canonical is the path that p means: no empty or dotted segment, no slash at
+// the end, lower case up to the name of an option.
+func canonical(p string) string {
+	if p == pprofPath {
+		return p
+	}
+	if !strings.HasPrefix(p, "/") {
+		p = "/" + p
+	}
+	c := path.Clean(p)
+	low := strings.ToLower(c)
+	switch {
+	case strings.HasPrefix(low, configPath):
+		return low[:len(configPath)] + c[len(configPath):]
+	case low+"/" == pprofPath:
+		return pprofPath
+	}
+	return low
+}
+
+// statusWriter remembers what was answered.
+type statusWriter struct {
+	http.ResponseWriter
+	status int // 0: nothing sent yet
+}
+
+// WriteHeader is http.ResponseWriter's.
+func (w *statusWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write is http.ResponseWriter's.
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// fail answers with err, unless an answer has begun.
+func (w *statusWriter) fail(err error) {
+	if w.status != 0 {
+		return
+	}
+	var e *httpError
+	if !errors.As(err, &e) {
+		e = &httpError{http.StatusInternalServerError, "INTERNAL_ERROR", err.Error()}
+	}
+	replyError(w, e)
+}
+
+// cappedListener turns connections beyond max away, by name: without a cap,
+// one client can use up the descriptors that the journals need.
+type cappedListener struct {
+	net.Listener
+	max  int64
+	open atomic.Int64
+}
+
+const tooManyConns = "HTTP/1.1 503 Service Unavailable\r\n" +
+	"Content-Type: " + typeJSON + "\r\nX-NSQ-Content-Type: nsq; version=1.0\r\nConnection: close\r\n\r\n" +
+	`{"message":"TOO_MANY_CONNECTIONS","detail":"The server has as many HTTP connections as it allows; reuse them, or close some."}`
+
+// Accept is net.Listener's.
+func (l *cappedListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.open.Add(1) <= l.max {
+			return &cappedConn{Conn: c, l: l}, nil
+		}
+		l.open.Add(-1)
+		// A new socket takes these few bytes without waiting.
+		_, _ = c.Write([]byte(tooManyConns))
+		_ = c.Close() // nobody is left to be told
+	}
+}
+
+// cappedConn gives its place back when it closes.
+type cappedConn struct {
+	net.Conn
+	l      *cappedListener
+	closed atomic.Bool
+}
+
+// Close is net.Conn's.
+func (c *cappedConn) Close() error {
+	if c.closed.CompareAndSwap(false, true) {
+		c.l.open.Add(-1)
+	}
+	return c.Conn.Close()
+}

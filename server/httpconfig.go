@@ -1,0 +1,157 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+)
+
+const configPath = "/config/"
+
+// configRoutes are the routes that show the options in force, by their keys in
+// nsqd's config file, and change those that may change.
+func (h *httpServer) configRoutes() []*route {
+	return []*route{
+		{method: "GET", path: configPath + "{opt}", help: "the value of an option, as in /config/max_msg_size", run: h.configGet},
+		{method: "PUT", path: configPath + "{opt}", help: "change log_level", run: h.configPut},
+	}
+}
+
+// configGet answers with an option's value: strings as they are, all else as
+// JSON, durations in nanoseconds.
+func (h *httpServer) configGet(w http.ResponseWriter, r *http.Request) error {
+	value, ok := h.config(r.PathValue("opt"))
+	if !ok {
+		return refuse(http.StatusBadRequest, "INVALID_OPTION",
+			"There is no such option; the names are those of the flags with _ for -, as in max_msg_size.")
+	}
+	if text, ok := value.(string); ok {
+		replyText(w, text)
+		return nil
+	}
+	return replyJSON(w, value)
+}
+
+// configPut changes the log level. nsqd looks at the body before it looks at
+// the name.
+func (h *httpServer) configPut(w http.ResponseWriter, r *http.Request) error {
+	noValue := refuse(http.StatusRequestEntityTooLarge, "INVALID_VALUE",
+		"The new value is the request's body, and it was empty or too long; try curl -X PUT -d debug 'http://<host>/config/log_level'.")
+	return withBody(r, h.s.o.MaxMsgSize, noValue, func(body []byte) error {
+		if len(body) == 0 {
+			return noValue
+		}
+		if r.PathValue("opt") != "log_level" || h.s.o.LogLevel == nil {
+			return refuse(http.StatusBadRequest, "INVALID_OPTION", "Only log_level can be changed while the server runs.")
+		}
+		level, ok := parseLogLevel(string(body))
+		if !ok {
+			return refuse(http.StatusBadRequest, "INVALID_VALUE", "The levels are debug, info, warn, error and fatal.")
+		}
+		h.s.o.LogLevel.Set(level)
+		return h.configGet(w, r)
+	})
+}
+
+// config returns the value of one option.
+func (h *httpServer) config(name string) (value any, ok bool) {
+	o := &h.s.o
+	switch name {
+	case "tcp_address":
+		return o.TCPAddress, true
+	case "http_address":
+		return o.HTTPAddress, true
+	case "broadcast_address":
+		return o.BroadcastAddress, true
+	case "broadcast_tcp_port":
+		return o.BroadcastTCPPort, true
+	case "broadcast_http_port":
+		return o.BroadcastHTTPPort, true
+	case "topology_region":
+		return o.TopologyRegion, true
+	case "topology_zone":
+		return o.TopologyZone, true
+	case "data_path":
+		return o.DataPath, true
+	case "sync":
+		return string(o.Sync), true
+	case "sync_timeout":
+		return o.SyncTimeout, true
+	case "mem_queue_size":
+		return o.MemQueueSize, true
+	case "max_bytes_per_file":
+		return o.MaxBytesPerFile, true
+	case "msg_timeout":
+		return o.MsgTimeout, true
+	case "max_msg_timeout":
+		return o.MaxMsgTimeout, true
+	case "max_msg_size":
+		return o.MaxMsgSize, true
+	case "max_body_size":
+		return o.MaxBodySize, true
+	case "max_req_timeout":
+		return o.MaxReqTimeout, true
+	case "max_heartbeat_interval":
+		return o.MaxHeartbeatInterval, true
+	case "max_rdy_count":
+		return o.MaxRdyCount, true
+	case "max_output_buffer_size":
+		return o.MaxOutputBufferSize, true
+	case "min_output_buffer_timeout":
+		return o.MinOutputBufferTimeout, true
+	case "max_output_buffer_timeout":
+		return o.MaxOutputBufferTimeout, true
+	case "output_buffer_timeout":
+		return o.OutputBufferTimeout, true
+	case "max_channel_consumers":
+		return o.MaxChannelConsumers, true
+	case "max_deflate_level":
+		return o.MaxDeflateLevel, true
+	case "nsqlookupd_tcp_addresses":
+		return []string{}, true // it registers with none
+	case "log_level":
+		if o.LogLevel != nil {
+			return logLevelNumber(o.LogLevel.Level()), true
+		}
+	}
+	return nil, false
+}
+
+// logLevels are nsqd's five levels in its order: their numbers begin at 1.
+// Above errors, slog has no level of its own.
+var logLevels = []struct {
+	name  string
+	level slog.Level
+}{
+	{"debug", slog.LevelDebug},
+	{"info", slog.LevelInfo},
+	{"warn", slog.LevelWarn},
+	{"error", slog.LevelError},
+	{"fatal", LevelFatal},
+}
+
+// LevelFatal is the level of a log line after which the program ends, and the
+// log level at which little else is written.
+const LevelFatal = slog.LevelError + 4
+
+// parseLogLevel returns the level with a name of NSQ's, in any case.
+func parseLogLevel(name string) (slog.Level, bool) {
+	for _, l := range logLevels {
+		if strings.EqualFold(name, l.name) {
+			return l.level, true
+		}
+	}
+	return 0, false
+}
+
+// logLevelNumber returns nsqd's number of the highest level that is not above
+// level.
+func logLevelNumber(level slog.Level) int {
+	n := 1
+	for i, l := range logLevels {
+		if level >= l.level {
+			n = i + 1
+		}
+	}
+	return n
+}

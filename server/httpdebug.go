@@ -1,0 +1,59 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/pprof"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+)
+
+const pprofPath = "/debug/pprof/"
+
+// debugRoutes are the routes that show the process from inside. nsqd has
+// neither mutex nor allocs nor trace, and neither have we.
+func (h *httpServer) debugRoutes() []*route {
+	routes := []*route{
+		{method: "GET", path: pprofPath + "{$}", help: "profiles of the process", run: h.debug(pprof.Index)},
+		{method: "GET", path: pprofPath + "cmdline", help: "its command line", run: h.debug(pprof.Cmdline)},
+		{method: "GET", path: pprofPath + "profile", help: "CPU profile: ?seconds=", run: h.debug(pprof.Profile)},
+		{method: "GET", path: pprofPath + "symbol", help: "names of addresses", run: h.debug(pprof.Symbol)},
+		{method: "POST", path: pprofPath + "symbol", help: "names of addresses", run: h.debug(pprof.Symbol)},
+		{method: "PUT", path: "/debug/setblockrate", help: "sample blocking: ?rate=<ns>", run: h.debug(setBlockRate)},
+		{method: "POST", path: "/debug/freememory", help: "give memory back to the system", run: h.debug(freeMemory)},
+	}
+	for _, name := range []string{"heap", "goroutine", "block", "threadcreate"} {
+		routes = append(routes, &route{method: "GET", path: pprofPath + name, help: name + " profile",
+			run: h.debug(pprof.Handler(name).ServeHTTP)})
+	}
+	return routes
+}
+
+// debug lets only those in who may see the process's memory.
+func (h *httpServer) debug(run http.HandlerFunc) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := h.guard.checkDebug(r, h.s.o.DebugRemote); err != nil {
+			return err
+		}
+		run(w, r)
+		return nil
+	}
+}
+
+// setBlockRate and freeMemory answer 200. nsqd does what is asked, too, but
+// then answers 500.
+func setBlockRate(w http.ResponseWriter, r *http.Request) {
+	rate, err := strconv.Atoi(r.URL.Query().Get("rate"))
+	if err != nil {
+		reply(w, http.StatusBadRequest, typeText, fmt.Appendf(nil, "invalid block rate : %v", err))
+		return
+	}
+	runtime.SetBlockProfileRate(rate)
+	w.WriteHeader(http.StatusOK)
+}
+
+func freeMemory(w http.ResponseWriter, _ *http.Request) {
+	debug.FreeOSMemory()
+	w.WriteHeader(http.StatusOK)
+}

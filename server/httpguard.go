@@ -1,0 +1,92 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// guard refuses what only a browser on a stranger's page would send. Programs
+// (curl, nsqadmin, the SDKs) send none of the headers it looks at.
+type guard struct {
+	origin   http.CrossOriginProtection
+	hostname string   // of this machine, "" when unknown
+	names    []string // other names by which this server is known
+	loopback bool     // the listener is bound to the loopback interface
+}
+
+// newGuard makes the guard of a listener bound to addr. names are further host
+// names under which the server may be addressed.
+func newGuard(addr net.Addr, names ...string) *guard {
+	g := &guard{names: names}
+	g.hostname, _ = os.Hostname() // without one, that name is not accepted
+	if a, ok := addr.(*net.TCPAddr); ok {
+		g.loopback = a.IP.IsLoopback()
+	}
+	return g
+}
+
+// checkMutation says whether r, which may change something, is let in.
+func (g *guard) checkMutation(r *http.Request) error {
+	if err := g.origin.Check(r); err != nil {
+		return refuse(http.StatusForbidden, "FORBIDDEN",
+			"A page of another site may not make a browser change this server.")
+	}
+	// A name that an attacker controls can be made to resolve to 127.0.0.1, and
+	// his page is then of the same origin. Only names we know are ours count.
+	if g.loopback && !g.ownHost(r.Host) {
+		return refuse(http.StatusForbidden, "FORBIDDEN",
+			"This server listens on loopback and was addressed by a foreign host name; use 127.0.0.1 or localhost.")
+	}
+	return nil
+}
+
+// checkDebug says whether r may see the process's profiles.
+func (g *guard) checkDebug(r *http.Request, remote bool) error {
+	if remote {
+		return nil
+	}
+	if !loopbackPeer(r.RemoteAddr) || !g.ownHost(r.Host) {
+		return refuse(http.StatusForbidden, "FORBIDDEN",
+			"Profiles are served to this machine alone; ask from here, through 127.0.0.1, or through an SSH tunnel.")
+	}
+	return nil
+}
+
+// ownHost says whether a Host header names this machine. Every address does:
+// to reach us through an address, no name had to be forged.
+func (g *guard) ownHost(hostport string) bool {
+	host := hostport
+	if h, _, err := net.SplitHostPort(hostport); err == nil {
+		host = h
+	}
+	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
+	if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true // no browser sends an empty host
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	if strings.EqualFold(host, g.hostname) {
+		return true
+	}
+	for _, name := range g.names {
+		if name != "" && strings.EqualFold(host, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// loopbackPeer says whether a request's remote address is this machine. What
+// is not host:port is a unix socket.
+func loopbackPeer(remote string) bool {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return true
+	}
+	addr, err := netip.ParseAddr(host)
+	return err == nil && addr.Unmap().IsLoopback()
+}
