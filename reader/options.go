@@ -1,0 +1,273 @@
+package reader
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/nsqloop/nsqloop/client"
+)
+
+// Handler processes one message. Its result is the answer, unless the message
+// was answered before it returns: nil finishes, an error requeues with the
+// automatic delay and counts as a failure for backoff, a panic is an error.
+// RequeueAfter, WithoutBackoff and Discard make errors that say otherwise, and
+// Pending leaves the answer for later.
+//
+// It runs on the loop, where it must not block, or with Options.Workers on
+// goroutines of its own, where it may. It is called at most once per delivery;
+// NSQ may deliver a message more than once.
+type Handler func(m *Message) error
+
+// Backoff is how long the pauses are that follow failures. The value names
+// how they grow.
+type Backoff string
+
+// How pauses grow with the level, which counts failures less successes.
+const (
+	// Linear is pynsq's: 3.584 s more for each of the first ten levels and
+	// 0.384 s for each after them, when MaxBackoff is 128 s, and in
+	// proportion otherwise.
+	Linear Backoff = "linear"
+
+	// Exponential is go-nsq's: 2 s, 4 s, 8 s and so on. A level that would
+	// pass MaxBackoff is not reached.
+	Exponential Backoff = "exponential"
+
+	// FullJitter is a random part of what Exponential is.
+	FullJitter Backoff = "full jitter"
+)
+
+// backoffUnit is what Exponential doubles: go-nsq's backoff_multiplier.
+const backoffUnit = time.Second
+
+// Options say what a Reader consumes and how. Topic, Channel, Handler and an
+// address are required; everywhere else the zero value is the default that is
+// named. The numbers are those of the NSQ clients unless a comment says
+// otherwise.
+type Options struct {
+	// Topic and Channel are what to consume.
+	Topic   string
+	Channel string
+
+	// Handler processes the messages.
+	Handler Handler
+
+	// NSQDs are addresses ("host:port") of nsqd to connect to and to stay
+	// connected to. Lookupds are HTTP addresses ("host:port" or a URL) of
+	// nsqlookupd to ask for more of them. At least one of all is required;
+	// both may be given.
+	NSQDs    []string
+	Lookupds []string
+
+	// MaxInFlight is how many messages may be in flight at once, over all
+	// connections: the handler never has more of them unanswered. 0 means 1.
+	//
+	// With 1, nsqd sends each message at once. With more, nsqd gathers
+	// messages for up to Client.OutputBufferTimeout (250 ms by default)
+	// before it sends a few.
+	MaxInFlight int
+
+	// Workers is how many goroutines run the handler. 0 means none: it runs
+	// on the loop.
+	Workers int
+
+	// MaxAttempts is how many deliveries of a message reach the handler. One
+	// more goes to OnGiveUp and is finished. 0 means 5, negative means any
+	// number.
+	MaxAttempts int
+
+	// RequeueDelay times attempts is the automatic delay of a requeue, and
+	// MaxRequeueDelay its limit. 0 means 90 s and 15 m; a negative
+	// RequeueDelay means none.
+	RequeueDelay    time.Duration
+	MaxRequeueDelay time.Duration
+
+	// Backoff is how pauses grow that follow failures. "" means Linear.
+	Backoff Backoff
+
+	// MaxBackoff is the longest such pause. 0 means 128 s, negative means
+	// that failures never pause the reader.
+	MaxBackoff time.Duration
+
+	// FinishErrorsBackOff lets it count as a failure when nsqd refuses a
+	// finish because the message's time was over: the handler is too slow.
+	FinishErrorsBackOff bool
+
+	// LookupdPollInterval is how often nsqlookupd is asked. 0 means 60 s.
+	// LookupdPollJitter times a random part of it delays the polls after the
+	// first, once, so that many readers do not ask in step: 0 to 1, where 0
+	// means 0.3, and negative means none.
+	LookupdPollInterval time.Duration
+	LookupdPollJitter   float64
+
+	// Filter, if set, sees the addresses of all nsqd that the nsqlookupd
+	// name, and returns those to connect to. It runs on the loop, before and
+	// after each poll. Connections that exist stay, whatever it returns.
+	Filter func(nsqds []string) []string
+
+	// RedistributeInterval is how often ready counts are moved when there
+	// are more connections than MaxInFlight: away from connections without a
+	// message for LowReadyIdleTimeout, and from those that had theirs for
+	// LowReadyTimeout. 0 means 5 s, 10 s and 30 s.
+	RedistributeInterval time.Duration
+	LowReadyIdleTimeout  time.Duration
+	LowReadyTimeout      time.Duration
+
+	// ReconnectDelay is how long to wait before a lost nsqd is dialled
+	// again. It doubles up to MaxReconnectDelay, with jitter, until a
+	// connection has lasted a second. 0 means 50 ms and 30 s, which are
+	// ours: NSQ's clients wait 15 s or longer.
+	ReconnectDelay    time.Duration
+	MaxReconnectDelay time.Duration
+
+	// The events below are optional. They run on the loop, one at a time, in
+	// the order in which things happened, never inside the call that caused
+	// them, and must not block.
+
+	// OnConnect is called when a connection has subscribed.
+	OnConnect func(nsqd string)
+
+	// OnDisconnect is called once for each OnConnect, when that connection
+	// is closed. err is nil when this side asked for it.
+	OnDisconnect func(nsqd string, err error)
+
+	// OnBackoff is called when a pause begins, and OnResume when backoff is
+	// over and messages flow as before.
+	OnBackoff func(Pause)
+	OnResume  func()
+
+	// OnGiveUp is called, instead of the handler, with a message that was
+	// delivered more than MaxAttempts times. It is finished when OnGiveUp
+	// returns, unless it was answered before. Without OnGiveUp such messages
+	// are logged as errors. It runs on the loop also when there are workers.
+	OnGiveUp func(m *Message)
+
+	// OnError is called for what nobody else is told: a dial, a handshake or
+	// a subscription that did not succeed, and answers that nsqd refused.
+	// errors.Is tells them apart with package client's variables.
+	OnError func(err error)
+
+	// HTTPClient asks the nsqlookupd. nil means one that gives up after 10 s.
+	HTTPClient *http.Client
+
+	// Client are the options of each connection.
+	Client client.Options
+
+	// Logger receives changes of state at info, what was recovered from at
+	// warn, and given up messages without OnGiveUp and panics at error. nil
+	// is silence. It is also the connections' logger, unless they have one.
+	Logger *slog.Logger
+}
+
+// Pause is what OnBackoff hears of.
+type Pause struct {
+	Level    int           // how many successes it takes to leave backoff
+	Duration time.Duration // how long nothing is received now
+	Err      error         // what the handler said; nil when it did not
+}
+
+// withDefaults returns o with defaults in place of zero values, or an error
+// that names the first field that breaks its rule.
+func (o Options) withDefaults() (Options, error) {
+	setDefault(&o.MaxInFlight, 1)
+	setDefault(&o.MaxAttempts, 5)
+	setDefault(&o.RequeueDelay, 90*time.Second)
+	setDefault(&o.MaxRequeueDelay, 15*time.Minute)
+	setDefault(&o.Backoff, Linear)
+	setDefault(&o.MaxBackoff, 128*time.Second)
+	setDefault(&o.LookupdPollInterval, time.Minute)
+	setDefault(&o.LookupdPollJitter, 0.3)
+	setDefault(&o.RedistributeInterval, 5*time.Second)
+	setDefault(&o.LowReadyIdleTimeout, 10*time.Second)
+	setDefault(&o.LowReadyTimeout, 30*time.Second)
+	setDefault(&o.ReconnectDelay, 50*time.Millisecond)
+	setDefault(&o.MaxReconnectDelay, 30*time.Second)
+	o.LookupdPollJitter = max(o.LookupdPollJitter, 0)
+	o.RequeueDelay = max(o.RequeueDelay, 0)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Logger = o.Logger.With("topic", o.Topic, "channel", o.Channel)
+	if o.Client.Logger == nil {
+		o.Client.Logger = o.Logger
+	}
+	if err := o.check(); err != nil {
+		return o, err
+	}
+	o.NSQDs, o.Lookupds = slices.Clone(o.NSQDs), slices.Clone(o.Lookupds)
+	var err error
+	if o.Client, err = o.Client.WithDefaults(); err != nil {
+		return o, fmt.Errorf("Client.%w", err)
+	}
+	return o, nil
+}
+
+// setDefault gives a field that is zero its default.
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// check returns an error for the first field that breaks its rule.
+func (o *Options) check() error {
+	if err := client.CheckTopic(o.Topic); err != nil {
+		return fmt.Errorf("Topic: %w", err)
+	}
+	if err := client.CheckChannel(o.Channel); err != nil {
+		return fmt.Errorf("Channel: %w", err)
+	}
+	switch {
+	case o.Handler == nil:
+		return fmt.Errorf("Handler: want a function that handles messages")
+	case len(o.NSQDs) == 0 && len(o.Lookupds) == 0:
+		return fmt.Errorf("NSQDs, Lookupds: want at least one address in one of them")
+	case o.MaxInFlight < 0:
+		return fmt.Errorf("MaxInFlight %d: want at least 1, or 0 for 1 (Pause stops a reader)", o.MaxInFlight)
+	case o.Workers < 0:
+		return fmt.Errorf("Workers %d: want at least 1, or 0 for handlers on the loop", o.Workers)
+	case o.MaxRequeueDelay < 0:
+		return fmt.Errorf("MaxRequeueDelay %v: want a positive duration, or 0 for the default", o.MaxRequeueDelay)
+	case o.Backoff != Linear && o.Backoff != Exponential && o.Backoff != FullJitter:
+		return fmt.Errorf("Backoff %q: want %q, %q or %q", o.Backoff, Linear, Exponential, FullJitter)
+	case o.LookupdPollInterval < time.Millisecond:
+		return fmt.Errorf("LookupdPollInterval %v: want at least 1ms, or 0 for the default", o.LookupdPollInterval)
+	case o.LookupdPollJitter > 1:
+		return fmt.Errorf("LookupdPollJitter %v: want 0 to 1, or negative for none", o.LookupdPollJitter)
+	case o.RedistributeInterval < time.Millisecond:
+		return fmt.Errorf("RedistributeInterval %v: want at least 1ms, or 0 for the default", o.RedistributeInterval)
+	case o.LowReadyIdleTimeout < 0:
+		return fmt.Errorf("LowReadyIdleTimeout %v: want a positive duration, or 0 for the default", o.LowReadyIdleTimeout)
+	case o.LowReadyTimeout < 0:
+		return fmt.Errorf("LowReadyTimeout %v: want a positive duration, or 0 for the default", o.LowReadyTimeout)
+	case o.ReconnectDelay < 0:
+		return fmt.Errorf("ReconnectDelay %v: want a positive duration, or 0 for the default", o.ReconnectDelay)
+	case o.MaxReconnectDelay < o.ReconnectDelay:
+		return fmt.Errorf("MaxReconnectDelay %v: want at least ReconnectDelay, %v", o.MaxReconnectDelay, o.ReconnectDelay)
+	case o.Client.HeartbeatInterval < 0:
+		return fmt.Errorf("Client.HeartbeatInterval %v: want heartbeats, without which nsqd accepts no subscription", o.Client.HeartbeatInterval)
+	}
+	return o.checkAddresses()
+}
+
+// checkAddresses checks NSQDs and Lookupds.
+func (o *Options) checkAddresses() error {
+	for i, addr := range o.NSQDs {
+		if err := client.CheckAddr(addr); err != nil {
+			return fmt.Errorf("NSQDs: %w", err)
+		}
+		if slices.Contains(o.NSQDs[:i], addr) {
+			return fmt.Errorf("NSQDs: %s: %w", addr, ErrDuplicate)
+		}
+	}
+	for _, addr := range o.Lookupds {
+		if _, err := client.ParseLookupd(addr); err != nil {
+			return fmt.Errorf("Lookupds: %w", err)
+		}
+	}
+	return nil
+}

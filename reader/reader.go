@@ -1,0 +1,428 @@
+package reader
+
+import (
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/nsqloop/nsqloop/client"
+	"github.com/nsqloop/nsqloop/internal/backoff"
+	"github.com/nsqloop/nsqloop/loop"
+)
+
+// The life of a Reader, as other goroutines see it.
+const (
+	lifeNew     int32 = iota // nothing has happened on the loop yet
+	lifeRunning              // connections are made
+	lifeClosed               // Close was called, or a shutdown is over
+)
+
+// Reader consumes a channel of a topic. All its methods may be called from any
+// goroutine.
+type Reader struct {
+	loop loop.Loop
+	o    Options
+	log  *slog.Logger
+	life atomic.Int32
+
+	// Of the loop.
+	nodes      []*node // in the order in which they became known
+	discovery  discovery
+	ready      ready
+	throttle   throttle
+	pauseTimer loop.Timer // the end of a pause of backoff
+	ticker     loop.Timer // moves ready counts
+	arena      arena
+	workers    *workers   // nil: the handler runs on the loop
+	waiting    []*Message // for which the handler has no room; see take
+	pumping    bool       // pump will run at the end of the turn
+	given      int        // messages in flight that the handler has
+	bound      int        // the most that given may be
+	events     []func()   // to be called at the end of the turn
+	stats      counters
+	opened     []answer // the mail opened last, for reuse
+	leaving    bool     // no new connections; those there are will close
+	onDone     []func() // when the last connection has closed
+
+	// done is closed, and final set, when the last connection has closed and
+	// no worker runs the handler any more.
+	done  chan struct{}
+	final atomic.Pointer[Stats]
+
+	// mailbox guards answers, which other goroutines fill. See mail.
+	mailbox sync.Mutex
+	answers []answer
+
+	// config guards the addresses that were added, so that adding and
+	// removing can say at once, on any goroutine, whether they are in order.
+	config   sync.Mutex
+	nsqds    []string
+	lookupds []client.Lookupd
+
+	removeDrain func()
+}
+
+// New makes a Reader that connects when the loop runs. It may be called from
+// any goroutine, before or after the loop starts. It returns an error that
+// names the option and the rule when an option breaks one, and ErrClosed when
+// the loop has stopped. The Reader ends with Close or Shutdown, or when the
+// loop shuts down.
+func New(l loop.Loop, o Options) (*Reader, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("reader options: %w", err)
+	}
+	r := &Reader{
+		loop:  l,
+		o:     o,
+		log:   o.Logger,
+		nsqds: o.NSQDs,
+		bound: o.MaxInFlight,
+		done:  make(chan struct{}),
+	}
+	r.ready = ready{
+		max:         o.MaxInFlight,
+		idleTimeout: int64(o.LowReadyIdleTimeout),
+		holdTimeout: int64(o.LowReadyTimeout),
+	}
+	r.throttle = throttle{strategy: backoff.Off{}} // until start
+	r.discovery.reader = r
+	for _, addr := range o.Lookupds {
+		at, err := client.ParseLookupd(addr)
+		if err != nil {
+			return nil, fmt.Errorf("reader options: Lookupds: %w", err)
+		}
+		if !slices.Contains(r.lookupds, at) { // the same in two notations is one
+			r.lookupds = append(r.lookupds, at)
+		}
+	}
+	if o.Workers > 0 {
+		r.workers = newWorkers(r, o.Workers)
+	}
+	// Before start, so that even a loop that shuts down at once drains it.
+	r.removeDrain = l.OnShutdown(r.drain)
+	if err := l.Post(r.start); err != nil {
+		r.removeDrain()
+		return nil, fmt.Errorf("new reader: %w", ErrClosed)
+	}
+	return r, nil
+}
+
+// start makes the first connections and asks the nsqlookupd.
+func (r *Reader) start() {
+	if !r.life.CompareAndSwap(lifeNew, lifeRunning) {
+		return
+	}
+	r.ready.rand = r.loop.Rand()
+	r.ready.turned = r.now()
+	r.throttle = newThrottle(&r.o, r.loop.Rand())
+	r.ticker = r.loop.Every(r.o.RedistributeInterval, r.onTick)
+	for _, addr := range r.o.NSQDs {
+		r.node(addr).direct = true
+	}
+	for _, at := range r.lookupds {
+		r.discovery.add(at)
+	}
+}
+
+// now is the time of the turn, in unix nanoseconds.
+func (r *Reader) now() int64 { return r.loop.Now().UnixNano() }
+
+func (r *Reader) onTick() {
+	r.ready.tick(r.now())
+	r.sendReady()
+}
+
+// take hands a message that has arrived to the handler, or lets it wait.
+//
+// It waits when the handler has as many as it may. The ready counts make that
+// rare: it happens when a count was lowered while nsqd was sending. Lowering
+// cannot be confirmed, so what is on its way comes in excess, and waits here.
+func (r *Reader) take(m *Message) {
+	if r.given >= r.bound || len(r.waiting) > 0 {
+		r.waiting = append(r.waiting, m)
+		r.scheduleWaiting()
+		return
+	}
+	r.deliver(m)
+}
+
+// scheduleWaiting lets waiting messages have their turn at the turn's end: not
+// at once, for the caller may be a handler that has just answered.
+func (r *Reader) scheduleWaiting() {
+	if len(r.waiting) > 0 && !r.pumping {
+		r.pumping = true
+		r.loop.AtTurnEnd(r.pump)
+	}
+}
+
+// pump delivers what has been waiting, as far as there is room.
+func (r *Reader) pump() {
+	for len(r.waiting) > 0 && r.given < r.bound {
+		m := r.waiting[0]
+		r.waiting[0] = nil
+		r.waiting = r.waiting[1:]
+		if m.conn != nil { // else lost or expired
+			r.deliver(m)
+		}
+	}
+	r.pumping = false
+}
+
+// deliver lets a message be handled, or gives it up.
+func (r *Reader) deliver(m *Message) {
+	m.given = true
+	r.given++
+	switch {
+	case r.o.MaxAttempts > 0 && int(m.Attempts) > r.o.MaxAttempts:
+		r.giveUp(m)
+	case r.workers != nil:
+		r.stats.Handled++
+		r.workers.push(m)
+	default:
+		r.stats.Handled++
+		a, ok := conclusion(m, r.call(m))
+		if ok && m.state.CompareAndSwap(stateOpen, stateAnswered) {
+			r.settle(a)
+		}
+	}
+}
+
+// call runs the handler. A panic is its error.
+func (r *Reader) call(m *Message) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.log.Error("the handler panicked", "nsqd", m.NSQD, "id", m.ID, "panic", v, "stack", string(debug.Stack()))
+			err = panicError(v)
+		}
+	}()
+	return r.o.Handler(m)
+}
+
+// giveUp finishes a message that was delivered too often. It counts neither as
+// a success nor as a failure: nothing was tried.
+func (r *Reader) giveUp(m *Message) {
+	r.stats.GivenUp++
+	if r.o.OnGiveUp == nil {
+		r.log.Error("message given up", "nsqd", m.NSQD, "id", m.ID, "attempts", m.Attempts, "bytes", len(m.Body))
+	} else {
+		r.guard(func() { r.o.OnGiveUp(m) })
+	}
+	if m.state.CompareAndSwap(stateOpen, stateAnswered) {
+		r.settle(answer{m: m, kind: finishCalmly})
+	}
+}
+
+// emit calls f, an event of the program's, at the end of the turn, so that it
+// never runs inside the call that caused it.
+func (r *Reader) emit(f func()) {
+	r.events = append(r.events, f)
+	if len(r.events) == 1 {
+		r.loop.AtTurnEnd(r.callEvents)
+	}
+}
+
+func (r *Reader) callEvents() {
+	for len(r.events) > 0 {
+		f := r.events[0]
+		r.events = r.events[1:]
+		r.guard(f)
+	}
+}
+
+// guard calls a function of the program's and survives its panic.
+func (r *Reader) guard(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			r.log.Error("a callback panicked", "panic", v, "stack", string(debug.Stack()))
+		}
+	}()
+	f()
+}
+
+// report gives OnError what nobody else is told.
+func (r *Reader) report(err error) {
+	r.stats.Errors++
+	if r.o.OnError != nil {
+		r.emit(func() { r.o.OnError(err) })
+	}
+}
+
+// do runs f on the loop: at once when the caller is on it.
+func (r *Reader) do(f func()) error {
+	if r.life.Load() == lifeClosed {
+		return ErrClosed
+	}
+	if r.life.Load() == lifeRunning && r.loop.OnLoop() {
+		f()
+		return nil
+	}
+	if err := r.loop.Post(f); err != nil {
+		return ErrClosed
+	}
+	return nil
+}
+
+// SetMaxInFlight changes Options.MaxInFlight. 0 stops the reader as Pause
+// does, and after it every connection starts anew with a ready count of 1.
+// Messages that are in flight are not affected.
+func (r *Reader) SetMaxInFlight(n int) error {
+	if n < 0 {
+		return fmt.Errorf("max in flight %d: want at least 0", n)
+	}
+	return r.do(func() {
+		if r.leaving {
+			return
+		}
+		if n > 0 {
+			r.bound = n
+		}
+		r.ready.setMax(n, r.now())
+		r.sendReady()
+		r.scheduleWaiting()
+	})
+}
+
+// Pause stops nsqd from sending more. Messages in flight, and those on their
+// way, are still handled. It may be called before the reader has connected.
+func (r *Reader) Pause() error { return r.pause(true) }
+
+// Resume ends what Pause began.
+func (r *Reader) Resume() error { return r.pause(false) }
+
+func (r *Reader) pause(on bool) error {
+	return r.do(func() {
+		r.ready.pause(on, r.now())
+		r.sendReady()
+	})
+}
+
+// Starved says whether, on some connection, the messages in flight have come
+// to 85 percent of the ready count, so that nsqd will soon send nothing more
+// there. A handler that collects messages should process what it has when it
+// is so, because the number it hopes for may never come. Off the loop it waits
+// for the loop.
+func (r *Reader) Starved() bool {
+	starved := false
+	r.wait(func() { starved = r.ready.starved() })
+	return starved
+}
+
+// wait runs f on the loop and returns when it has run. It reports false, and f
+// does not run, when the reader has not started or the loop has stopped.
+func (r *Reader) wait(f func()) bool {
+	if r.loop.OnLoop() {
+		f()
+		return true
+	}
+	if r.life.Load() == lifeNew {
+		return false
+	}
+	ran := make(chan struct{})
+	if r.loop.Post(func() { f(); close(ran) }) != nil {
+		return false
+	}
+	<-ran
+	return true
+}
+
+// AddNSQD adds an address to Options.NSQDs. It returns ErrDuplicate when it is
+// there already.
+func (r *Reader) AddNSQD(addr string) error {
+	if err := client.CheckAddr(addr); err != nil {
+		return fmt.Errorf("add nsqd: %w", err)
+	}
+	r.config.Lock()
+	defer r.config.Unlock()
+	if slices.Contains(r.nsqds, addr) {
+		return fmt.Errorf("add nsqd %s: %w", addr, ErrDuplicate)
+	}
+	err := r.do(func() {
+		if !r.leaving {
+			r.node(addr).direct = true
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("add nsqd %s: %w", addr, err)
+	}
+	r.nsqds = append(slices.Clip(r.nsqds), addr)
+	return nil
+}
+
+// RemoveNSQD takes back AddNSQD or an address of Options.NSQDs, and returns
+// ErrUnknown when it is neither. What is in flight there may still be
+// answered; then the connection closes. A connection to an nsqd that
+// nsqlookupd names stays.
+func (r *Reader) RemoveNSQD(addr string) error {
+	r.config.Lock()
+	defer r.config.Unlock()
+	i := slices.Index(r.nsqds, addr)
+	if i < 0 {
+		return fmt.Errorf("remove nsqd %s: %w", addr, ErrUnknown)
+	}
+	err := r.do(func() {
+		n := r.find(addr)
+		if n == nil {
+			return // the reader was leaving when it was added
+		}
+		n.direct = false
+		if n.wanted() || r.leaving {
+			return
+		}
+		if n.conn != nil {
+			n.conn.leave()
+		}
+		r.forget(n)
+	})
+	if err != nil {
+		return fmt.Errorf("remove nsqd %s: %w", addr, err)
+	}
+	r.nsqds = slices.Delete(slices.Clone(r.nsqds), i, i+1)
+	return nil
+}
+
+// AddLookupd adds an address to Options.Lookupds and asks it at once. Adding
+// one that is there already has no effect.
+func (r *Reader) AddLookupd(addr string) error {
+	at, err := client.ParseLookupd(addr)
+	if err != nil {
+		return fmt.Errorf("add lookupd: %w", err)
+	}
+	r.config.Lock()
+	defer r.config.Unlock()
+	if slices.Contains(r.lookupds, at) {
+		return nil
+	}
+	if err := r.do(func() { r.discovery.add(at) }); err != nil {
+		return fmt.Errorf("add lookupd %s: %w", addr, err)
+	}
+	r.lookupds = append(slices.Clip(r.lookupds), at)
+	return nil
+}
+
+// RemoveLookupd takes back AddLookupd or an address of Options.Lookupds. It
+// returns ErrUnknown when it is neither, and ErrLastLookupd for the last one.
+// Connections to what it has named stay.
+func (r *Reader) RemoveLookupd(addr string) error {
+	at, err := client.ParseLookupd(addr)
+	if err != nil {
+		return fmt.Errorf("remove lookupd: %w", err)
+	}
+	r.config.Lock()
+	defer r.config.Unlock()
+	i := slices.Index(r.lookupds, at)
+	switch {
+	case i < 0:
+		return fmt.Errorf("remove lookupd %s: %w", addr, ErrUnknown)
+	case len(r.lookupds) == 1:
+		return fmt.Errorf("remove lookupd %s: %w", addr, ErrLastLookupd)
+	}
+	if err := r.do(func() { r.discovery.remove(at) }); err != nil {
+		return fmt.Errorf("remove lookupd %s: %w", addr, err)
+	}
+	r.lookupds = slices.Delete(slices.Clone(r.lookupds), i, i+1)
+	return nil
+}
