@@ -1,0 +1,36 @@
+// Package writer publishes messages and tells each caller how it went.
+//
+// A [Writer] keeps one connection to each of its nsqds and hands every publish
+// to one of those that are connected. Publish, MultiPublish and
+// DeferredPublish return at once and may be called from any goroutine; the
+// result comes to the done function, exactly once:
+//
+//	w, err := writer.New(l, writer.Options{NSQDs: []string{"127.0.0.1:4150"}})
+//	...
+//	w.Publish("orders", body, func(r writer.Result) {
+//		if r.Err != nil { ... }
+//	})
+//
+// There are four outcomes, which [Result.Outcome] tells apart:
+//
+//	Confirmed  nsqd has the messages
+//	Rejected   nsqd, or a check made here on its behalf, refuses them: Err is a *client.Error
+//	NotSent    no nsqd has them, publishing again is safe
+//	Unknown    sent and not answered: nsqd may have them (client.ErrUnknownOutcome)
+//
+// Always look at the result. A publish that fails without a done function is
+// logged as an error, once per burst.
+//
+// Publishes wait while no connection is ready, bounded by Options.MaxPending
+// and MaxPendingBytes; beyond those they end in ErrFull. Each has
+// Options.Timeout to end in. Results of one nsqd come in the order of its
+// publishes.
+//
+// All callbacks run on the loop, one at a time, in the order things happened,
+// and never before the call that caused them has returned. From inside one,
+// any method of the SDK may be called, except those that wait: they return
+// client.ErrWouldBlock. A callback must not block. When the loop has stopped,
+// what is still published ends in ErrClosed on a goroutine of its own.
+//
+// Until done is called, the bodies belong to the Writer: do not change them.
+package writer

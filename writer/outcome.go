@@ -1,0 +1,155 @@
+package writer
+
+import (
+	"log/slog"
+	"time"
+)
+
+// outcome is a publish that has ended and is to be reported.
+type outcome struct {
+	result Result
+	done   func(Result)
+	wait   *waiter
+}
+
+// settleSent records the end of s, which was sent on c.
+func (w *Writer) settleSent(c *conn, s *sent, err error) {
+	w.freed++
+	w.freedBytes += int64(s.size)
+	w.record(outcome{
+		result: Result{Topic: s.topic, Messages: s.messages, NSQD: c.addr, Latency: time.Duration(w.now() - s.start), Err: err},
+		done:   s.done,
+		wait:   s.wait,
+	}, s.size)
+}
+
+// end records the end of p, which was accepted and not sent.
+func (w *Writer) end(p *publish, err error) {
+	w.freed++
+	w.freedBytes += int64(p.size)
+	p.err = err
+	w.refuse(p)
+}
+
+// refuse records the end of p, which was never accepted.
+func (w *Writer) refuse(p *publish) {
+	w.record(outcome{
+		result: Result{Topic: p.topic, Messages: max(p.messages(), 1), Latency: time.Duration(w.now() - p.start), Err: p.err},
+		done:   p.done,
+		wait:   p.wait,
+	}, 0)
+}
+
+// record keeps an outcome for the end of the turn: callbacks run when the
+// state is in order, and one that panics harms nothing.
+func (w *Writer) record(o outcome, size int) {
+	w.counts.add(&o.result, size)
+	w.outcomes = append(w.outcomes, o)
+	w.atTurnEnd()
+}
+
+// atTurnEnd has onTurnEnd run once, at the end of this turn, or in the next
+// turn when this one's is already running.
+func (w *Writer) atTurnEnd() {
+	if w.scheduled {
+		return
+	}
+	w.scheduled = true
+	if !w.reporting {
+		w.loop.AtTurnEnd(w.turnEndFunc)
+		return
+	}
+	// Within the phase it would run in the same phase: callbacks that always
+	// publish what fails at once would keep the loop from turning.
+	if err := w.loop.Post(w.turnEndFunc); err != nil {
+		w.loop.AtTurnEnd(w.turnEndFunc) // there is no next turn, and nothing is accepted any more
+	}
+}
+
+// onTurnEnd is what the writer does once per turn in which something
+// happened: it moves what waits into the room that answers made, makes room in
+// the mailbox, reports what has ended, and takes up what the callbacks have
+// published, so that it leaves with this turn's output.
+func (w *Writer) onTurnEnd() {
+	w.scheduled = false
+	w.reporting = true
+	finished := false
+	defer func() {
+		w.reporting = false
+		if !finished { // a callback panicked, which the loop reports: go on behind it
+			w.atTurnEnd()
+		}
+	}()
+	w.pump()
+	w.release()
+	w.report()
+	if !w.loopStopped {
+		w.drain()
+	}
+	w.finishDraining()
+	finished = true
+}
+
+// release makes room for what has ended.
+func (w *Writer) release() {
+	if w.freed == 0 {
+		return
+	}
+	w.mail.release(&w.o, w.freed, w.freedBytes)
+	w.freed, w.freedBytes = 0, 0
+}
+
+// report calls back about everything that has ended and was not reported yet.
+func (w *Writer) report() {
+	for w.reported < len(w.outcomes) {
+		o := &w.outcomes[w.reported]
+		w.reported++
+		switch {
+		case o.wait != nil:
+			o.wait.settle(o.result.Err)
+		case o.done != nil:
+			o.done(o.result)
+		case o.result.Err != nil:
+			w.unseen.add(w, &o.result)
+		}
+	}
+	clear(w.outcomes)
+	w.outcomes = w.outcomes[:0]
+	if cap(w.outcomes) > mailboxKeep {
+		w.outcomes = nil
+	}
+	w.reported = 0
+}
+
+// unseen are failed publishes that have no done function: a program that does
+// not look at its results shall at least find them in the log. A burst is
+// logged when it begins and, with the number, when nothing has been added for
+// a second.
+type unseen struct {
+	burst int // failures in it; 0: none
+	seen  int // burst at the last look
+}
+
+const unseenPause = time.Second
+
+func (u *unseen) add(w *Writer, r *Result) {
+	u.burst++
+	if u.burst > 1 {
+		return
+	}
+	w.log.Error("publish failed, and nobody looks at the result: give Publish a done function",
+		"topic", r.Topic, slog.Any("err", r.Err))
+	w.loop.After(unseenPause, func() { u.look(w) })
+}
+
+func (u *unseen) look(w *Writer) {
+	if u.burst != u.seen {
+		u.seen = u.burst
+		w.loop.After(unseenPause, func() { u.look(w) })
+		return
+	}
+	if u.burst > 1 {
+		w.log.Error("publishes failed, and nobody looked at the results", "publishes", u.burst)
+	}
+	*u = unseen{}
+}

@@ -1,0 +1,160 @@
+package writer
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/nsqloop/nsqloop/client"
+)
+
+// Shutdown ends the Writer in order:
+//
+//  1. nothing more is accepted: publishes end in ErrClosed
+//  2. what is pending is sent and answered, until ctx ends
+//  3. what is still pending then ends: in ErrClosed what was not sent, in
+//     client.ErrUnknownOutcome what was
+//  4. the connections are closed
+//
+// It waits for all of it and returns nil when step 3 had nothing to do, and an
+// error that wraps ctx.Err() otherwise. The loop must run. Called on the loop
+// it would wait for itself: it returns client.ErrWouldBlock and does nothing.
+//
+// When the loop shuts down, it does the same for its Writers, unasked.
+func (w *Writer) Shutdown(ctx context.Context) error {
+	if w.loop.OnLoop() {
+		return fmt.Errorf("shutdown: %w", client.ErrWouldBlock)
+	}
+	w.closeMailbox()
+	if err := w.loop.Post(func() { w.whenDrained(w.close) }); err != nil {
+		return nil // the loop has stopped, and ended everything
+	}
+	select {
+	case <-w.stopped:
+		return nil
+	case <-ctx.Done():
+	}
+	cut := make(chan bool, 1)
+	if err := w.loop.Post(func() {
+		cut <- !w.closed
+		w.close()
+	}); err != nil {
+		return nil
+	}
+	wasCut := <-cut
+	<-w.stopped
+	if wasCut {
+		return fmt.Errorf("shutdown: publishes were pending: %w", ctx.Err())
+	}
+	return nil
+}
+
+// Close ends the Writer at once: what is pending ends in ErrClosed when it was
+// not sent, and in client.ErrUnknownOutcome when it was. It does not wait:
+// the done functions are called on the loop, soon. It always returns nil.
+func (w *Writer) Close() error {
+	w.closeMailbox()
+	// When the loop has stopped, it has ended everything.
+	_ = w.loop.Post(w.close)
+	return nil
+}
+
+func (w *Writer) closeMailbox() {
+	if w.mail.close() {
+		w.tell()
+	}
+}
+
+// onLoopShutdown is what the loop calls when it shuts down. It does not wait
+// for an nsqd that is away: a loop that stops in the middle of the pause
+// before the next dial has no way to say so.
+func (w *Writer) onLoopShutdown(done func()) {
+	w.leaving = true
+	w.closeMailbox()
+	if err := w.pointless(); err != nil {
+		w.failWaiting(err)
+	}
+	w.whenDrained(func() {
+		w.close()
+		done()
+	})
+}
+
+// whenDrained calls f when nothing is pending any more.
+func (w *Writer) whenDrained(f func()) {
+	w.draining = append(w.draining, f)
+	w.atTurnEnd()
+}
+
+// finishDraining calls those that wait for nothing to be pending.
+func (w *Writer) finishDraining() {
+	if len(w.draining) == 0 || !w.drained() {
+		return
+	}
+	fs := w.draining
+	w.draining = nil
+	for _, f := range fs {
+		f()
+	}
+}
+
+// drained reports whether nothing is pending.
+func (w *Writer) drained() bool {
+	if w.waiting.len() > 0 || w.reported < len(w.outcomes) || !w.mail.empty() {
+		return false
+	}
+	for _, c := range w.conns {
+		// What has expired was reported.
+		if c.pending.len() > c.expired {
+			return false
+		}
+	}
+	return true
+}
+
+// close ends everything that is pending and closes the connections. The
+// outcomes are reported at the end of the turn.
+func (w *Writer) close() {
+	if w.closed {
+		return
+	}
+	w.closed = true
+	w.failWaiting(errClosed)
+	for _, c := range w.conns {
+		c.fail(unknown(c.addr, ErrClosed))
+		c.stop()
+	}
+	for _, p := range w.pings {
+		p.answer <- fmt.Errorf("ping: %w", ErrClosed)
+	}
+	w.pings = nil
+	for _, t := range []interface{ Stop() bool }{w.deadline, w.looker} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+	w.onConnClosed()
+	w.atTurnEnd()
+}
+
+// onConnClosed notices when a closed writer has no connection left.
+func (w *Writer) onConnClosed() {
+	for _, c := range w.conns {
+		if c.client != nil {
+			return
+		}
+	}
+	select {
+	case <-w.stopped:
+	default:
+		w.remove()
+		close(w.stopped)
+	}
+}
+
+// onLoopStopped ends everything, because the loop makes no other turn. What is
+// published from now on ends in refuseAll.
+func (w *Writer) onLoopStopped() {
+	w.loopStopped = true
+	w.mail.close()
+	w.close()
+}

@@ -1,0 +1,115 @@
+package writer
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nsqloop/nsqloop/client"
+)
+
+// PublishSync publishes and waits for the outcome: nil, or an error as
+// Result.Err. When too much is pending it waits for room. When ctx ends first,
+// the error wraps ctx.Err() and says what is known: Outcome NotSent or Unknown.
+// It must not be called on the loop, where it returns client.ErrWouldBlock.
+func (w *Writer) PublishSync(ctx context.Context, topic string, body []byte) error {
+	p := publish{topic: topic, body: body, size: len(body), err: w.checkBody(body)}
+	return w.publishSync(ctx, &p)
+}
+
+// MultiPublishSync is MultiPublish, waiting as PublishSync does.
+func (w *Writer) MultiPublishSync(ctx context.Context, topic string, bodies [][]byte) error {
+	p := publish{kind: kindMPub, topic: topic, bodies: bodies, size: totalSize(bodies), err: w.checkBodies(bodies)}
+	return w.publishSync(ctx, &p)
+}
+
+// DeferredPublishSync is DeferredPublish, waiting as PublishSync does.
+func (w *Writer) DeferredPublishSync(ctx context.Context, topic string, delay time.Duration, body []byte) error {
+	p := publish{kind: kindDPub, topic: topic, delay: delay, body: body, size: len(body), err: w.checkDeferred(delay, body)}
+	return w.publishSync(ctx, &p)
+}
+
+// The states of a waiter. The loop moves it from waitTurn to waitSettled; the
+// waiting goroutine may move it to waitAbandoned except while it is
+// waitSending, when the body is being copied.
+const (
+	waitTurn      uint32 = iota // in the mailbox or in the writer's queue
+	waitRoom                    // not yet counted in
+	waitSending                 // its bytes are being written
+	waitSent                    // unanswered
+	waitSettled                 // the outcome is in, or about to be in, the chan
+	waitAbandoned               // nobody waits any more
+)
+
+// waiter is a goroutine that waits for an outcome. The chan carries it from
+// the loop to that goroutine, once; it has room for it, so the loop never
+// waits.
+type waiter struct {
+	state   atomic.Uint32
+	outcome chan error
+}
+
+// waiters are reused, so that a publish that waits allocates nothing.
+var waiters = sync.Pool{New: func() any { return &waiter{outcome: make(chan error, 1)} }}
+
+// begin claims the publish for sending, and reports whether anybody still
+// waits for it.
+func (wt *waiter) begin() bool { return wt.state.CompareAndSwap(waitTurn, waitSending) }
+
+// settle hands the outcome over, if anybody still waits for it.
+func (wt *waiter) settle(err error) {
+	if wt.state.Swap(waitSettled) != waitAbandoned {
+		wt.outcome <- err
+	}
+}
+
+func (w *Writer) publishSync(ctx context.Context, p *publish) error {
+	if w.loop.OnLoop() {
+		return fmt.Errorf("publish: not sent: %w", client.ErrWouldBlock)
+	}
+	if err := ctx.Err(); err != nil {
+		return notSent(err)
+	}
+	wt := waiters.Get().(*waiter)
+	wt.state.Store(waitTurn)
+	p.wait = wt
+	w.put(p)
+	select {
+	case err := <-wt.outcome:
+		waiters.Put(wt)
+		return err
+	case <-ctx.Done():
+		return w.abandon(wt, ctx.Err())
+	}
+}
+
+// abandon gives up waiting because of cause, unless the outcome has come in
+// the meantime.
+func (w *Writer) abandon(wt *waiter, cause error) error {
+	for {
+		switch s := wt.state.Load(); s {
+		case waitTurn, waitRoom:
+			if wt.state.CompareAndSwap(s, waitAbandoned) {
+				if s == waitRoom {
+					w.mail.leave(wt)
+				}
+				return notSent(cause)
+			}
+		case waitSending:
+			// The loop is copying the body, which belongs to the caller again
+			// when this returns.
+			runtime.Gosched()
+		case waitSent:
+			if wt.state.CompareAndSwap(s, waitAbandoned) {
+				return fmt.Errorf("publish: %w: %w", client.ErrUnknownOutcome, cause)
+			}
+		default:
+			err := <-wt.outcome
+			waiters.Put(wt)
+			return err
+		}
+	}
+}
