@@ -44,7 +44,7 @@ func (h *httpServer) configPut(w http.ResponseWriter, r *http.Request) error {
 		if r.PathValue("opt") != "log_level" || h.s.o.LogLevel == nil {
 			return refuse(http.StatusBadRequest, "INVALID_OPTION", "Only log_level can be changed while the server runs.")
 		}
-		level, ok := parseLogLevel(string(body))
+		level, ok := ParseLogLevel(string(body))
 		if !ok {
 			return refuse(http.StatusBadRequest, "INVALID_VALUE", "The levels are debug, info, warn, error and fatal.")
 		}
@@ -134,8 +134,9 @@ var logLevels = []struct {
 // log level at which little else is written.
 const LevelFatal = slog.LevelError + 4
 
-// parseLogLevel returns the level with a name of NSQ's, in any case.
-func parseLogLevel(name string) (slog.Level, bool) {
+// ParseLogLevel returns the level with a name of NSQ's: debug, info, warn,
+// error or fatal, in any case.
+func ParseLogLevel(name string) (slog.Level, bool) {
 	for _, l := range logLevels {
 		if strings.EqualFold(name, l.name) {
 			return l.level, true

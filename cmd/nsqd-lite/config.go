@@ -1,0 +1,125 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// configKeys are the keys that are not the flag's name with _ for -.
+var configKeys = map[string]string{
+	"node-id":                           "id",
+	"lookupd-tcp-address":               "nsqlookupd_tcp_addresses",
+	"auth-http-address":                 "auth_http_addresses",
+	"e2e-processing-latency-percentile": "e2e_processing_latency_percentiles",
+}
+
+// fromFile sets the flags that are not set from a config file. Keys that it
+// does not know are named in the warnings and otherwise ignored, as nsqd
+// ignores them: one file often serves several versions.
+func fromFile(fs *flag.FlagSet, set map[string]bool, path string) (warnings []string, err error) {
+	var file map[string]any
+	if _, err := toml.DecodeFile(path, &file); err != nil {
+		return nil, fmt.Errorf("config %s: %w", path, err)
+	}
+	known := map[string]bool{}
+	fs.VisitAll(func(f *flag.Flag) {
+		key := configKeys[f.Name]
+		if key == "" {
+			key = strings.ReplaceAll(f.Name, "-", "_")
+		}
+		value, there := file[key]
+		known[key] = there && f.Name != "version" && f.Name != "config"
+		if !known[key] || set[f.Name] || err != nil {
+			return
+		}
+		if bad := setFromTOML(fs, f, value); bad != nil {
+			err = fmt.Errorf("config %s: %s: %w", path, key, bad)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	for key := range file {
+		if !known[key] {
+			warnings = append(warnings, fmt.Sprintf("config %s: unknown key %s is ignored", path, key))
+		}
+	}
+	slices.Sort(warnings)
+	return warnings, nil
+}
+
+// setFromTOML sets a flag from a value of the file, which must be of the
+// flag's type. A duration may also be an integer, of milliseconds, and a list
+// also a string with commas.
+func setFromTOML(fs *flag.FlagSet, f *flag.Flag, value any) error {
+	var kind any
+	if g, ok := f.Value.(flag.Getter); ok {
+		kind = g.Get()
+	}
+	switch kind.(type) {
+	case time.Duration:
+		if n, ok := value.(int64); ok {
+			return fs.Set(f.Name, (time.Duration(n) * time.Millisecond).String())
+		}
+		return setString(fs, f, value, "a string with a unit, or an integer of milliseconds")
+	case int, int64:
+		if n, ok := value.(int64); ok {
+			return fs.Set(f.Name, strconv.FormatInt(n, 10))
+		}
+		return errors.New("must be an integer")
+	case bool:
+		if b, ok := value.(bool); ok {
+			return fs.Set(f.Name, strconv.FormatBool(b))
+		}
+		return errors.New("must be true or false")
+	case []float64:
+		return setList(fs, f, value, func(v any) (string, bool) {
+			n, ok := v.(float64)
+			return strconv.FormatFloat(n, 'g', -1, 64), ok
+		})
+	case []string:
+		if b, ok := value.(bool); ok {
+			return fs.Set(f.Name, strconv.FormatBool(b)) // tls_required
+		}
+		return setList(fs, f, value, func(v any) (string, bool) {
+			text, ok := v.(string)
+			return text, ok
+		})
+	}
+	return setString(fs, f, value, "a string")
+}
+
+func setString(fs *flag.FlagSet, f *flag.Flag, value any, want string) error {
+	text, ok := value.(string)
+	if !ok {
+		return errors.New("must be " + want)
+	}
+	return fs.Set(f.Name, text)
+}
+
+func setList(fs *flag.FlagSet, f *flag.Flag, value any, one func(any) (string, bool)) error {
+	if text, ok := value.(string); ok {
+		return fs.Set(f.Name, text)
+	}
+	list, ok := value.([]any)
+	if !ok {
+		return errors.New("must be a list")
+	}
+	for _, v := range list {
+		text, ok := one(v)
+		if !ok {
+			return errors.New("has an element of the wrong type")
+		}
+		if err := fs.Set(f.Name, text); err != nil {
+			return err
+		}
+	}
+	return nil
+}

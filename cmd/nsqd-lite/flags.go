@@ -1,0 +1,295 @@
+package main
+
+import (
+	"crypto/md5"
+	"errors"
+	"flag"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nsqloop/nsqloop/server"
+)
+
+// settings are what the nsqd role is told by its flags, the environment and
+// the config file.
+type settings struct {
+	o         server.Options
+	version   bool
+	config    string
+	dataPath  string
+	sync      string
+	level     logLevel
+	logPrefix string
+	nodeID    int
+	drain     time.Duration
+	authVerb  string
+	quantiles floats
+}
+
+// memoryPath as the data path keeps everything in memory.
+const memoryPath = ":memory:"
+
+// newFlags makes the flags of the nsqd role. Names and defaults are nsqd's
+// where nsqd has the flag.
+func newFlags(s *settings) *flag.FlagSet {
+	fs := flag.NewFlagSet("nsqd", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // parseFlags says what is wrong, once
+	fs.BoolVar(&s.version, "version", false, "print the version and exit")
+	fs.StringVar(&s.config, "config", "", "`path` of a TOML file with the same options, _ for -")
+	s.level = logLevel(slog.LevelInfo)
+	fs.Var(&s.level, "log-level", "debug, info, warn, error or fatal")
+	fs.StringVar(&s.logPrefix, "log-prefix", "[nsqd] ", "what log lines begin with")
+	fs.IntVar(&s.nodeID, "node-id", defaultNodeID(), "number of this node, 0 to 1023")
+
+	o := &s.o
+	fs.StringVar(&o.TCPAddress, "tcp-address", "0.0.0.0:4150", "`host:port`, or path of a unix socket, for clients")
+	fs.StringVar(&o.HTTPAddress, "http-address", "0.0.0.0:4151", "the same for the HTTP API; empty for none")
+	fs.IntVar(&o.HTTPMaxConns, "http-max-connections", 4096, "HTTP connections served at once")
+	fs.BoolVar(&o.DebugRemote, "debug-remote", false, "show /debug/pprof to other machines too")
+	fs.StringVar(&o.BroadcastAddress, "broadcast-address", "", "host name told to others (default this machine's)")
+	fs.IntVar(&o.BroadcastTCPPort, "broadcast-tcp-port", 0, "TCP port told to others (default the one listened on)")
+	fs.IntVar(&o.BroadcastHTTPPort, "broadcast-http-port", 0, "HTTP port told to others (default the one listened on)")
+	fs.StringVar(&o.TopologyRegion, "topology-region", "", "region in which the server stands")
+	fs.StringVar(&o.TopologyZone, "topology-zone", "", "zone in which the server stands")
+
+	fs.StringVar(&s.dataPath, "data-path", "", "existing directory for messages, or "+memoryPath+" (default the current directory)")
+	fs.StringVar(&s.sync, "sync", string(server.SyncInterval), "when messages are forced to the disk: never, interval (each --sync-timeout) or always (before the OK)")
+	fs.DurationVar(&o.SyncTimeout, "sync-timeout", time.Second, "the interval of --sync=interval")
+	fs.IntVar(&o.MemQueueSize, "mem-queue-size", 10000, "how much of a depth /stats shows as memory; bound of ephemeral channels")
+	fs.Int64Var(&o.MaxBytesPerFile, "max-bytes-per-file", 100<<20, "size of a journal's files")
+	fs.DurationVar(&s.drain, "drain-timeout", 10*time.Second, "how long a stop may take before it is cut off")
+
+	fs.DurationVar(&o.MsgTimeout, "msg-timeout", time.Minute, "time for answering a message, unless the client asks for another")
+	fs.DurationVar(&o.MaxMsgTimeout, "max-msg-timeout", 15*time.Minute, "the most that a client may ask for")
+	fs.IntVar(&o.MaxMsgSize, "max-msg-size", 1<<20, "bytes of one message")
+	fs.IntVar(&o.MaxBodySize, "max-body-size", 5<<20, "bytes of one command's body")
+	fs.DurationVar(&o.MaxReqTimeout, "max-req-timeout", time.Hour, "the longest delay of a message")
+	fs.DurationVar(&o.MaxHeartbeatInterval, "max-heartbeat-interval", time.Minute, "the longest a client may ask for")
+	fs.IntVar(&o.MaxRdyCount, "max-rdy-count", 2500, "the highest ready count")
+	fs.IntVar(&o.MaxOutputBufferSize, "max-output-buffer-size", 64<<10, "the most that a client may ask for")
+	fs.DurationVar(&o.MaxOutputBufferTimeout, "max-output-buffer-timeout", 30*time.Second, "the most that a client may ask for")
+	fs.DurationVar(&o.MinOutputBufferTimeout, "min-output-buffer-timeout", 25*time.Millisecond, "the least that a client may ask for")
+	fs.DurationVar(&o.OutputBufferTimeout, "output-buffer-timeout", 250*time.Millisecond, "what a client has that does not ask")
+	fs.IntVar(&o.MaxChannelConsumers, "max-channel-consumers", 0, "subscribers of one channel, 0 for any number")
+	fs.BoolVar(&o.RequeueOnDisconnect, "requeue-on-disconnect", false, "give the messages of a client that has gone to others at once")
+	fs.IntVar(&o.MaxDeflateLevel, "max-deflate-level", 6, "the most that a client may ask for, 1 to 9")
+	s.idleFlags(fs)
+	s.absentFlags(fs)
+	return fs
+}
+
+// idleFlags are flags of nsqd that mean nothing here, or only beside one of
+// the absent ones. Scripts and test suites pass them.
+func (s *settings) idleFlags(fs *flag.FlagSet) {
+	fs.Bool("verbose", false, "accepted, no effect")
+	fs.Bool("worker-id", false, "accepted, no effect")
+	fs.Int("sync-every", 2500, "accepted, no effect: --sync says when")
+	fs.Int("queue-scan-worker-pool-max", 4, "accepted, no effect: timeouts are exact")
+	fs.Int("queue-scan-selection-count", 20, "accepted, no effect: timeouts are exact")
+	fs.String("https-address", "0.0.0.0:4152", "accepted, no effect without TLS")
+	fs.Bool("deflate", true, "accepted, no effect: clients are told that there is none")
+	fs.Bool("snappy", true, "accepted, no effect: clients are told that there is none")
+	fs.Duration("http-client-connect-timeout", 2*time.Second, "accepted, no effect")
+	fs.Duration("http-client-request-timeout", 5*time.Second, "accepted, no effect")
+	fs.StringVar(&s.authVerb, "auth-http-request-method", "get", "get or post; no effect without AUTH")
+	fs.Duration("statsd-interval", time.Minute, "accepted, no effect without statsd")
+	fs.Bool("statsd-mem-stats", true, "accepted, no effect without statsd")
+	fs.String("statsd-prefix", "nsq.%s", "accepted, no effect without statsd")
+	fs.Int("statsd-udp-packet-size", 508, "accepted, no effect without statsd")
+	fs.Bool("statsd-exclude-ephemeral", false, "accepted, no effect without statsd")
+	fs.Duration("e2e-processing-latency-window-time", 10*time.Minute, "accepted, no effect without percentiles")
+	fs.Var(&s.quantiles, "e2e-processing-latency-percentile", "not in this version")
+}
+
+// absentFlags are flags of nsqd for what this version cannot do. To ignore
+// them would leave a user with less than he asked for, so only their "off" is
+// taken.
+func (s *settings) absentFlags(fs *flag.FlagSet) {
+	for _, a := range []absent{
+		{"lookupd-tcp-address", "it does not register with nsqlookupd; give readers the address of this server", nil},
+		{"auth-http-address", "it has no AUTH", nil},
+		{"statsd-address", "it does not push to statsd; scrape /metrics", nil},
+		{"tls-cert", "it does not speak TLS", nil},
+		{"tls-key", "it does not speak TLS", nil},
+		{"tls-root-ca-file", "it does not speak TLS", nil},
+		{"tls-client-auth-policy", "it does not speak TLS", nil},
+		{"tls-required", "it does not speak TLS", []string{"false"}},
+		{"tls-min-version", "it does not speak TLS", []string{"ssl3.0", "tls1.0", "tls1.1", "tls1.2", "tls1.3"}},
+		{"enable-experiment", "it has no topology-aware consumption", nil},
+	} {
+		fs.Var(a, a.name, "not in this version: "+a.why)
+	}
+}
+
+// absent is the value of a flag that is refused.
+type absent struct {
+	name, why string
+	off       []string // values that ask for nothing, besides ""
+}
+
+// errAbsent is wrapped by the refusal of an absent flag.
+var errAbsent = errors.New("this version cannot do that")
+
+// Set is flag.Value's.
+func (a absent) Set(v string) error {
+	if v == "" || slices.Contains(a.off, v) {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", errAbsent, a.why)
+}
+
+// String is flag.Value's.
+func (a absent) String() string { return "" }
+
+// Get is flag.Getter's.
+func (a absent) Get() any { return []string(nil) }
+
+// IsBoolFlag lets a bare -tls-required mean true.
+func (a absent) IsBoolFlag() bool { return a.name == "tls-required" }
+
+// logLevel is the value of --log-level.
+type logLevel slog.Level
+
+// Set is flag.Value's.
+func (l *logLevel) Set(v string) error {
+	level, ok := server.ParseLogLevel(v)
+	if !ok {
+		return errors.New("must be debug, info, warn, error or fatal")
+	}
+	*l = logLevel(level)
+	return nil
+}
+
+// String is flag.Value's.
+func (l *logLevel) String() string { return strings.ToLower(levelName(slog.Level(*l))) }
+
+// Get is flag.Getter's.
+func (l *logLevel) Get() any { return l.String() }
+
+// floats is a list of numbers, separated by commas or given one by one.
+type floats []float64
+
+// Set is flag.Value's.
+func (f *floats) Set(v string) error {
+	for part := range strings.SplitSeq(v, ",") {
+		n, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
+		if err != nil {
+			return errors.New("must be numbers")
+		}
+		*f = append(*f, n)
+	}
+	return nil
+}
+
+// String is flag.Value's.
+func (f *floats) String() string { return "" }
+
+// Get is flag.Getter's.
+func (f *floats) Get() any { return []float64(*f) }
+
+// parseFlags reads the command line, then the environment, then the config
+// file: what is set by an earlier one is not touched by a later one. warnings
+// are for the log. The returned code is the exit code that goes with err.
+func parseFlags(p process, args []string) (s *settings, warnings []string, code int, err error) {
+	s = new(settings)
+	fs := newFlags(s)
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fs.SetOutput(p.stderr)
+			fmt.Fprintln(p.stderr, "Usage of nsqd:")
+			fs.PrintDefaults()
+			return nil, nil, exitOK, err
+		}
+		return nil, nil, exitUsage, err
+	}
+	if fs.NArg() > 0 {
+		return nil, nil, exitUsage, fmt.Errorf("unexpected argument %q; a flag's value follows =, as in --verbose=true", fs.Arg(0))
+	}
+	if s.version {
+		return s, nil, exitOK, nil
+	}
+	set := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { set[f.Name] = true })
+	if err := fromEnvironment(fs, set, p.getenv); err != nil {
+		return nil, nil, exitUsage, err
+	}
+	if s.config != "" {
+		if warnings, err = fromFile(fs, set, s.config); err != nil {
+			return nil, nil, exitFailed, err
+		}
+	}
+	return s, warnings, exitFailed, s.check(fs)
+}
+
+// fromEnvironment sets the flags that are not set from NSQD_*, as in
+// NSQD_TCP_ADDRESS.
+func fromEnvironment(fs *flag.FlagSet, set map[string]bool, getenv func(string) (string, bool)) error {
+	var err error
+	fs.VisitAll(func(f *flag.Flag) {
+		name := "NSQD_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value, ok := getenv(name)
+		if !ok || set[f.Name] || f.Name == "version" || err != nil {
+			return
+		}
+		set[f.Name] = true
+		if bad := fs.Set(f.Name, value); bad != nil {
+			err = fmt.Errorf("invalid value %q for %s: %w", value, name, bad)
+		}
+	})
+	return err
+}
+
+// check looks at what nsqd looks at, and at what would not mean what it says.
+func (s *settings) check(fs *flag.FlagSet) error {
+	if s.nodeID < 0 || s.nodeID >= 1024 {
+		return errors.New("--node-id must be [0,1024)")
+	}
+	if s.o.MaxDeflateLevel < 1 || s.o.MaxDeflateLevel > 9 {
+		return errors.New("--max-deflate-level must be [1,9]")
+	}
+	if s.authVerb != "get" && s.authVerb != "post" {
+		return errors.New("--auth-http-request-method must be get or post")
+	}
+	for _, q := range s.quantiles {
+		if q <= 0 || q > 1 {
+			return fmt.Errorf("invalid E2E processing latency percentile: %v", q)
+		}
+	}
+	if len(s.quantiles) > 0 {
+		return fmt.Errorf("--e2e-processing-latency-percentile: %w: it does not measure latency", errAbsent)
+	}
+	// To the server, zero means the default; somebody who types it means less.
+	for _, name := range []string{
+		"sync-timeout", "max-bytes-per-file", "msg-timeout", "max-msg-timeout", "max-msg-size", "max-body-size",
+		"max-req-timeout", "max-heartbeat-interval", "max-rdy-count", "max-output-buffer-size", "http-max-connections",
+		"max-output-buffer-timeout", "min-output-buffer-timeout", "output-buffer-timeout", "drain-timeout",
+	} {
+		if v := fs.Lookup(name).Value.String(); v == "0" || v == "0s" || strings.HasPrefix(v, "-") {
+			return fmt.Errorf("--%s must be more than 0", name)
+		}
+	}
+	if s.o.MemQueueSize == 0 {
+		s.o.MemQueueSize = -1 // the server's word for none
+	}
+	s.o.Sync = server.Sync(s.sync)
+	switch s.o.Sync {
+	case server.SyncNever, server.SyncInterval, server.SyncAlways:
+	default:
+		return errors.New("--sync must be never, interval or always")
+	}
+	return nil
+}
+
+// defaultNodeID is nsqd's: the CRC of the MD5 of the machine's name.
+func defaultNodeID() int {
+	name, _ := os.Hostname() // without a name every machine has the same number; it is only shown
+	sum := md5.Sum([]byte(name))
+	return int(crc32.ChecksumIEEE(sum[:]) % 1024)
+}

@@ -1,0 +1,28 @@
+// Command nsqd-lite is NSQ's nsqd in one binary.
+//
+//	nsqd-lite                 a server on loopback, data in ./nsqd-data
+//	nsqd-lite nsqd [flags]    a server with nsqd's flags and defaults
+//	nsqd-lite [flags]         the same
+//	nsqd [flags]              the same, through a link of that name
+//	nsqd-lite version         the versions
+package main
+
+import "os"
+
+func main() {
+	os.Exit(run(process{
+		args:   os.Args,
+		getenv: os.LookupEnv,
+		stdout: os.Stdout,
+		stderr: os.Stderr,
+		// A character device is near enough to a terminal: what else is one,
+		// like /dev/null, does not mind a banner.
+		terminal: isCharDevice(os.Stderr),
+		exit:     os.Exit,
+	}))
+}
+
+func isCharDevice(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}

@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/nsqloop/nsqloop/server"
+)
+
+// liteDataPath is where a server without flags keeps its messages.
+const liteDataPath = "./nsqd-data"
+
+// runNSQD plays nsqd: its flags, its log, its exit codes.
+func runNSQD(p process, args []string) int {
+	s, warnings, code, err := parseFlags(p, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return exitOK
+	}
+	if err != nil {
+		fmt.Fprintf(p.stderr, "nsqd: %v\n", err)
+		if code == exitUsage {
+			fmt.Fprintln(p.stderr, "usage: nsqd [flags]; nsqd -h lists the flags")
+		}
+		return code
+	}
+	if s.version {
+		fmt.Fprintln(p.stdout, nsqdBanner())
+		return exitOK
+	}
+	s.o.DataPath = s.dataPath
+	switch s.dataPath {
+	case memoryPath:
+		s.o.DataPath = ""
+	case "":
+		if s.o.DataPath, err = os.Getwd(); err != nil {
+			fmt.Fprintf(p.stderr, "nsqd: --data-path: %v\n", err)
+			return exitFailed
+		}
+	}
+	return serve(p, s, "nsqd", warnings)
+}
+
+// runLite plays the server without flags: on loopback, with its own data path.
+// Environment variables count all the same, as everywhere.
+func runLite(p process) int {
+	s := new(settings)
+	flags := newFlags(s)
+	s.o.TCPAddress, s.o.HTTPAddress = "127.0.0.1:4150", "127.0.0.1:4151"
+	s.o.BroadcastAddress = "127.0.0.1"
+	s.dataPath, s.logPrefix = liteDataPath, "[nsqd-lite] "
+	err := fromEnvironment(flags, map[string]bool{}, p.getenv)
+	if err == nil {
+		err = s.check(flags)
+	}
+	if err != nil {
+		fmt.Fprintf(p.stderr, "nsqd-lite: %v\n", err)
+		return exitUsage
+	}
+	if s.dataPath != memoryPath {
+		s.o.DataPath = s.dataPath
+		switch err := os.Mkdir(s.dataPath, 0o700); {
+		case err == nil:
+			s.dataPath += " (created)"
+		case !errors.Is(err, fs.ErrExist):
+			fmt.Fprintf(p.stderr, "nsqd-lite: data path: %v; NSQD_DATA_PATH names another directory, or %s\n", err, memoryPath)
+			return exitOccupied
+		}
+	}
+	return serve(p, s, "nsqd-lite", nil)
+}
+
+// serve runs one server until a signal stops it.
+func serve(p process, s *settings, role string, warnings []string) int {
+	level := new(slog.LevelVar)
+	level.Set(slog.Level(s.level))
+	log := slog.New(newLogHandler(p.stderr, s.logPrefix, level))
+	s.o.Logger, s.o.LogLevel, s.o.LiteVersion = log, level, liteVersion
+
+	// Before anything that takes time: a signal during the start is a stop, too.
+	stopping, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer release()
+
+	log.Info(nsqdBanner(), "lite_version", liteVersion)
+	log.Info(fmt.Sprintf("ID: %d", s.nodeID))
+	for _, w := range warnings {
+		log.Warn(w)
+	}
+	srv, err := server.Start(s.o)
+	if err != nil {
+		text, code := explain(err, &s.o, role)
+		log.Log(context.Background(), server.LevelFatal, text)
+		return code
+	}
+	announce(p, s, srv, role, log)
+
+	<-stopping.Done()
+	return stop(p, s, srv, log, release)
+}
+
+// stop ends a server in order. A second signal ends the process at once; what
+// has been acknowledged is in the journal by then. release gives the first
+// signal's handler back.
+func stop(p process, s *settings, srv *server.Server, log *slog.Logger, release func()) int {
+	again, done := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer done()
+	release() // only now, so that no moment is without a handler
+	cancel := context.AfterFunc(again, func() { p.exit(exitInterrupt) })
+	defer cancel()
+
+	log.Info("NSQ: stopping; a second signal does not wait")
+	ctx, cut := context.WithTimeout(context.Background(), s.drain)
+	defer cut()
+	switch err := srv.Shutdown(ctx); {
+	case ctx.Err() != nil:
+		log.Error("NSQ: stop cut off", "drain_timeout", s.drain)
+		if err := srv.Close(); err != nil {
+			log.Error("close", "err", err)
+		}
+		return exitCutOff
+	case err != nil:
+		log.Error("NSQ: bye, but", "err", err)
+		return exitFailed
+	}
+	log.Info("NSQ: bye")
+	return exitOK
+}
+
+// explain turns the error of a start into a sentence with a way out, and into
+// the exit code of the role.
+func explain(err error, o *server.Options, role string) (text string, code int) {
+	const nsqd = "failed to instantiate nsqd - " // what scripts look for in nsqd's log
+	code = exitFailed
+	if role != "nsqd" {
+		code = exitOccupied
+	}
+	switch {
+	case errors.Is(err, server.ErrLocked):
+		return fmt.Sprintf("%sfailed to lock data-path: cannot flock directory %s - resource temporarily unavailable (possibly in use by another instance of nsqd)",
+			nsqd, o.DataPath), code
+	case errors.Is(err, fs.ErrNotExist) && missing(o.DataPath):
+		return fmt.Sprintf("%sfailed to lock data-path: open %s: no such file or directory; make it, or name another with --data-path",
+			nsqd, o.DataPath), code
+	case errors.Is(err, server.ErrForeignData):
+		return nsqd + err.Error() + "; name an empty directory with --data-path", code
+	}
+	for _, l := range []struct{ flag, addr string }{
+		{"tcp-address", o.TCPAddress},
+		{"http-address", o.HTTPAddress},
+	} {
+		if cause := unbindable(l.addr); cause != nil {
+			return fmt.Sprintf("%slisten (%s) failed - %v; %s", nsqd, l.addr, cause, wayOut(role, l.flag, l.addr)), code
+		}
+	}
+	return nsqd + err.Error(), exitFailed
+}
+
+// wayOut says how to listen elsewhere.
+func wayOut(role, flagName, addr string) string {
+	free := "127.0.0.1:0"
+	if host, _, err := net.SplitHostPort(addr); err == nil {
+		free = net.JoinHostPort(host, "0")
+	}
+	if role == "nsqd" {
+		return fmt.Sprintf("nsqd's --%s=%s picks a free port", flagName, free)
+	}
+	env := "NSQD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+	return fmt.Sprintf("%s's %s=%s in the environment picks a free port (the flag is nsqd's --%s)", role, env, free, flagName)
+}
+
+// unbindable says why addr cannot be listened on. The server's own error does
+// not always tell which of its addresses it means.
+func unbindable(addr string) error {
+	if addr == "" {
+		return nil
+	}
+	network := "tcp"
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		network = "unix"
+	}
+	l, err := net.Listen(network, addr)
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+func missing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// announce says that the server is ready: to a person what there is and what
+// to type next, to a log one line.
+func announce(p process, s *settings, srv *server.Server, role string, log *slog.Logger) {
+	tcp, http := addrText(srv.TCPAddr()), addrText(srv.HTTPAddr())
+	data := s.dataPath
+	if data == "" {
+		data = s.o.DataPath
+	}
+	if !p.terminal {
+		log.Info("ready", "role", role, "tcp", tcp, "http", http, "data", data, "sync", string(s.o.Sync))
+		return
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "  nsqd-lite %s  data: %s\n", liteVersion, data)
+	if tcp != "" {
+		fmt.Fprintf(&b, "    publish, consume   tcp   %s\n", tcp)
+	}
+	if http != "" {
+		fmt.Fprintf(&b, "    HTTP API           http  http://%s\n", http)
+		fmt.Fprintf(&b, "  try:  curl -d 'hello world 1' 'http://%s/pub?topic=test'\n", reachable(http))
+	}
+	// Without a terminal to show it on, the server serves all the same.
+	_, _ = p.stderr.Write([]byte(b.String()))
+}
+
+// addrText is an address for people, "" for none.
+func addrText(a net.Addr) string {
+	if a == nil {
+		return ""
+	}
+	return a.String()
+}
+
+// reachable is an address to type for one that is listened on: every
+// interface includes this machine's own.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr
+}
