@@ -172,7 +172,7 @@ func TestReader_AnswersAndAttempts(t *testing.T) {
 		l := startLoop(t)
 		var attempts []uint16 // only the loop touches it
 		finished := make(chan struct{})
-		newReader(t, l, s, reader.Options{Topic: "answers", Handler: func(m *reader.Message) error {
+		newReader(t, l, s, reader.Options{Topic: "answers", MaxBackoff: -1, Handler: func(m *reader.Message) error {
 			attempts = append(attempts, m.Attempts)
 			switch len(attempts) {
 			case 1:
