@@ -18,6 +18,14 @@ var (
 	// connection's output passed Options.OutputLimit.
 	ErrOutputLimit = errors.New("output limit exceeded: the peer does not read")
 
+	// ErrInputLimit is given to OnClose when a handler left more than
+	// Options.InputLimit unconsumed.
+	ErrInputLimit = errors.New("input limit exceeded: the handler does not consume")
+
+	// ErrOnLoop is wrapped by the error of a call that waits for the loop and
+	// was made on the loop: it would wait for itself.
+	ErrOnLoop = errors.New("called on the loop: it would wait for itself")
+
 	// ErrPanic is wrapped by the error that OnClose receives when the
 	// connection's own handler panicked.
 	ErrPanic = errors.New("callback panicked")

@@ -1,0 +1,76 @@
+package loop
+
+import (
+	"net"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"github.com/nsqloop/nsqloop/loop/internal/core"
+)
+
+// conn is a connection of an Engine: a stream over a socket of gnet.
+type conn struct {
+	core.Stream
+	engine *Engine
+	sock   socket
+	addrs  core.Addrs // asked for before gnet has the socket: it does not keep them
+	open   func()     // tells the stream that it is connected; nil once it was called
+}
+
+// Upgrade puts l between the handler and the socket.
+func (c *conn) Upgrade(l Layer) { c.Stream.Upgrade(l) }
+
+// opened is gnet's first event.
+func (c *conn) opened(gc gnet.Conn) {
+	open := c.open
+	c.open = nil
+	if c.Gone() { // cancelled while it was on its way
+		_ = gc.EventLoop().Close(gc)
+		return
+	}
+	c.sock.gc = gc
+	open()
+}
+
+// closed is gnet's last event. It may come while the connection writes.
+func (c *conn) closed(err error) {
+	c.sock.gc = nil
+	if err == nil {
+		err = ErrClosed // gnet stopped under us
+	}
+	c.Lost(err)
+}
+
+// socket is a gnet connection as package core sees it. After gnet has closed
+// it, gc is nil: the file descriptor in it may be another connection's by now.
+type socket struct{ gc gnet.Conn }
+
+func (s *socket) Write(p []byte) error {
+	_, err := s.gc.Write(p)
+	return err
+}
+
+func (s *socket) Buffered() int { return s.gc.OutboundBuffered() }
+
+func (s *socket) CloseWrite() { closeWrite(s.gc) }
+
+func (s *socket) Close() {
+	if gc := s.gc; gc != nil {
+		s.gc = nil
+		_ = gc.EventLoop().Close(gc)
+	}
+}
+
+// copyAddrs reads the addresses of nc. Those of unix sockets are copied,
+// because gnet writes into them.
+func copyAddrs(nc net.Conn) core.Addrs {
+	return core.Addrs{Local: copyAddr(nc.LocalAddr()), Remote: copyAddr(nc.RemoteAddr())}
+}
+
+func copyAddr(a net.Addr) net.Addr {
+	if u, ok := a.(*net.UnixAddr); ok && u != nil {
+		c := *u
+		return &c
+	}
+	return a
+}

@@ -1,0 +1,213 @@
+package core
+
+import "fmt"
+
+// Layer turns plain bytes into what goes over the socket and back.
+type Layer interface {
+	Open(dst, raw []byte) ([]byte, error)
+	Seal(dst, plain []byte) ([]byte, error)
+	Close()
+}
+
+type layer struct {
+	Layer
+	below []byte // output gathered before the layer came, to be sent below it
+}
+
+const (
+	// openPiece is how much a layer is given at once. A layer that inflates
+	// can make a thousand bytes of one; so the handler sees them, and can
+	// object, before there are too many.
+	openPiece = 64 << 10
+
+	// joinPiece is how many new bytes are joined, at least, to unconsumed
+	// ones. When that completes what was missing, the others are offered
+	// where they lie, without a copy.
+	joinPiece = 2 << 10
+)
+
+// Receive takes bytes that came from the socket. p is borrowed.
+func (s *Stream) Receive(p []byte) {
+	if s.phase == open {
+		s.feed(0, p)
+	}
+}
+
+// feed takes raw, which the layers below level have opened, through the
+// others to the handler.
+func (s *Stream) feed(level int, raw []byte) {
+	if level == len(s.layers) {
+		s.deliver(raw)
+		return
+	}
+	b := &s.core.buffers
+	for len(raw) > 0 && s.phase == open {
+		piece := raw[:min(len(raw), openPiece)]
+		raw = raw[len(piece):]
+		s.mark() // the layer may have something to say
+		buf := b.scratch()
+		plain, err := buf, error(nil)
+		s.guard(KindLayer, func() { plain, err = s.layers[level].Open(buf, piece) })
+		if s.phase == open && len(plain) > 0 {
+			s.feed(level+1, plain)
+		}
+		b.putScratch(plain)
+		if err != nil {
+			s.gone(err)
+		}
+	}
+}
+
+// deliver offers p to the handler, after what it has not consumed yet.
+func (s *Stream) deliver(p []byte) {
+	for len(p) > 0 && s.phase == open {
+		old := len(s.in) - s.off
+		if old == 0 {
+			n := s.offer(p)
+			s.after(p[n:], nil)
+			return
+		}
+		k := min(len(p), max(joinPiece, old))
+		if !s.keep(p[:k]) {
+			return
+		}
+		n := s.offer(s.in[s.off:])
+		switch {
+		case s.phase != open:
+			return
+		case s.level < len(s.layers): // upgraded
+			s.off += n
+			s.after(nil, p[k:])
+			return
+		case n >= old && k < len(p): // the rest lies in p
+			s.dropInput()
+			p = p[n-old:]
+		default:
+			s.consume(n)
+			p = p[k:]
+		}
+	}
+}
+
+// offer calls OnData and returns how much was consumed.
+func (s *Stream) offer(p []byte) (n int) {
+	s.core.probe.enter(KindData, s.name, 0)
+	defer s.caught(KindData)
+	n = s.handler.OnData(p)
+	if n < 0 || n > len(p) {
+		bad := n
+		n = 0
+		panic(fmt.Sprintf("OnData consumed %d of %d bytes", bad, len(p)))
+	}
+	return n
+}
+
+// after deals with what OnData left: rest, or what is in s.in when rest is
+// nil, and then more, which was not offered yet. Normally rest is kept. When
+// OnData has put a layer on top, all of it goes through that layer first.
+func (s *Stream) after(rest, more []byte) {
+	if s.phase != open {
+		return
+	}
+	from := s.level
+	if from == len(s.layers) {
+		s.keep(rest)
+		return
+	}
+	s.level = len(s.layers)
+	if rest == nil && len(s.in) > s.off {
+		held := s.in
+		rest = held[s.off:]
+		s.in, s.off = nil, 0
+		s.feed(from, rest)
+		s.core.buffers.putInput(held)
+	} else {
+		s.dropInput()
+		s.feed(from, rest)
+	}
+	s.feed(from, more)
+}
+
+// Offer asks for OnData once more in this turn.
+func (s *Stream) Offer() {
+	if s.phase == open && !s.offered {
+		s.offered = true
+		s.core.offered = append(s.core.offered, s)
+		s.core.need()
+	}
+}
+
+// again serves an Offer, or an Upgrade made outside OnData.
+func (s *Stream) again() {
+	s.offered = false
+	if s.phase != open || len(s.in) == s.off && s.level == len(s.layers) {
+		return
+	}
+	if s.level == len(s.layers) {
+		n := s.offer(s.in[s.off:])
+		if s.phase != open {
+			return
+		}
+		s.consume(n)
+	}
+	if s.level < len(s.layers) {
+		s.after(nil, nil)
+	}
+}
+
+// Upgrade puts l on top of the layers.
+func (s *Stream) Upgrade(l Layer) {
+	if s.phase != open {
+		s.protect(KindLayer, l.Close)
+		return
+	}
+	s.layers = append(s.layers, layer{Layer: l, below: s.out})
+	s.out = nil
+	s.Offer() // for unconsumed input, when no OnData runs that would see to it
+	s.mark()  // the layer may have the first word
+}
+
+// keep appends a copy of p to the unconsumed input. It reports whether the
+// stream survived that.
+func (s *Stream) keep(p []byte) bool {
+	if len(p) == 0 {
+		return true
+	}
+	b := &s.core.buffers
+	have := len(s.in) - s.off
+	if limit := s.core.cfg.InputLimit; have+len(p) > limit {
+		s.gone(s.core.cfg.Errors.InputLimit)
+		return false
+	}
+	switch {
+	case s.in == nil:
+		s.in = b.input(len(p))
+	case len(s.in)+len(p) <= cap(s.in):
+	case s.off > have && have+len(p) <= cap(s.in):
+		s.in = s.in[:copy(s.in, s.in[s.off:])]
+		s.off = 0
+	default:
+		next := b.input(max(have+len(p), 2*have))
+		next = append(next, s.in[s.off:]...)
+		b.putInput(s.in)
+		s.in, s.off = next, 0
+	}
+	s.in = append(s.in, p...)
+	return true
+}
+
+// consume drops n bytes of the unconsumed input.
+func (s *Stream) consume(n int) {
+	s.off += n
+	if s.off == len(s.in) {
+		s.dropInput()
+	}
+}
+
+// dropInput gives the buffer of unconsumed input back.
+func (s *Stream) dropInput() {
+	if s.in != nil {
+		s.core.buffers.putInput(s.in)
+		s.in, s.off = nil, 0
+	}
+}

@@ -1,0 +1,150 @@
+package core
+
+import "time"
+
+// How often a stream looks whether its output was taken. A socket does not
+// say when it was, so somebody has to ask: soon at first, then more seldom.
+const (
+	pollFirst = time.Millisecond
+	pollLast  = 16 * time.Millisecond
+)
+
+// Output is the plain output gathered so far in this turn.
+func (s *Stream) Output() []byte {
+	if s.out == nil && s.phase == open {
+		s.out = s.core.buffers.scratch()
+	}
+	return s.out
+}
+
+// SetOutput replaces the gathered output.
+func (s *Stream) SetOutput(b []byte) {
+	if s.phase != open {
+		return
+	}
+	s.out = b
+	if len(b) > s.core.cfg.OutputLimit {
+		s.gone(s.core.cfg.Errors.OutputLimit)
+		return
+	}
+	s.mark()
+}
+
+// Write appends a copy of p to the output.
+func (s *Stream) Write(p []byte) { s.SetOutput(append(s.Output(), p...)) }
+
+// Buffered is the number of bytes gathered, or written and not taken yet.
+func (s *Stream) Buffered() int {
+	n := len(s.out)
+	for i := range s.layers {
+		n += len(s.layers[i].below)
+	}
+	if s.sock != nil {
+		n += s.sock.Buffered()
+	}
+	return n
+}
+
+// mark lets the stream be flushed at the end of the turn.
+func (s *Stream) mark() {
+	if !s.dirty {
+		s.dirty = true
+		s.core.dirty = append(s.core.dirty, s)
+		s.core.need()
+	}
+}
+
+// flush seals what was gathered and writes it at once.
+func (s *Stream) flush() {
+	s.dirty = false
+	if s.sock == nil {
+		return
+	}
+	data, ok := s.seal()
+	if !ok {
+		return
+	}
+	if len(data) > 0 {
+		if err := s.sock.Write(data); err != nil {
+			s.gone(err)
+		}
+	}
+	s.core.buffers.putScratch(data)
+	if s.sock != nil {
+		s.flushed()
+	}
+}
+
+// seal takes the gathered output down through the layers. What was gathered
+// below a layer before the layer came goes first.
+func (s *Stream) seal() (data []byte, ok bool) {
+	b := &s.core.buffers
+	data, s.out = s.out, nil
+	for i := len(s.layers) - 1; i >= 0; i-- {
+		l := &s.layers[i]
+		dst := l.below
+		l.below = nil
+		if dst == nil {
+			dst = b.scratch()
+		}
+		var err error
+		s.guard(KindLayer, func() { dst, err = l.Seal(dst, data) })
+		b.putScratch(data)
+		if err != nil {
+			s.gone(err)
+		}
+		if s.phase >= gone {
+			return nil, false
+		}
+		data = dst
+	}
+	return data, true
+}
+
+// flushed looks what became of the output: too much, enough to tell the
+// handler when it has gone, or nothing left of a stream that is being closed.
+func (s *Stream) flushed() {
+	left, cfg := s.sock.Buffered(), &s.core.cfg
+	switch {
+	case left > cfg.OutputLimit:
+		s.gone(cfg.Errors.OutputLimit)
+	case s.phase == flushing && cfg.Linger < 0:
+		s.gone(nil)
+	case s.phase == flushing && left == 0:
+		s.phase = shut
+		s.sock.CloseWrite()
+	case s.phase == flushing:
+		s.ask()
+	case left > cfg.OutputHigh && s.drainer != nil && !s.hot:
+		s.hot = true
+		s.ask()
+	}
+}
+
+// ask starts to look how much output is left, again and again.
+func (s *Stream) ask() {
+	s.pause = pollFirst
+	if s.poll == nil {
+		s.poll = s.core.After(s.pause, s.polled)
+	} else {
+		s.poll.Reset(s.pause)
+	}
+}
+
+func (s *Stream) polled() {
+	if s.sock == nil {
+		return
+	}
+	left := s.sock.Buffered()
+	switch {
+	case s.phase == flushing && left == 0:
+		s.phase = shut
+		s.sock.CloseWrite()
+	case s.phase == open && left < s.core.cfg.OutputHigh/2:
+		s.hot = false
+		s.guard(KindDrain, s.drainer.OnDrain)
+	case s.phase == open || s.phase == flushing:
+		s.pause = min(2*s.pause, pollLast)
+		s.poll.Reset(s.pause)
+	}
+}

@@ -1,0 +1,132 @@
+package loop
+
+import (
+	"errors"
+	"net"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/nsqloop/nsqloop/loop/internal/core"
+)
+
+// listener accepts on a goroutine of its own and enrols what it accepts, one
+// after another: when the loop is busy, the kernel's accept queue fills.
+type listener struct {
+	engine *Engine
+	ln     net.Listener
+	addr   net.Addr
+	f      func(Conn) Handler
+	closed chan struct{}
+}
+
+// Listen accepts connections on addr.
+func (e *Engine) Listen(addr string, accept func(Conn) Handler) (Listener, error) {
+	ln, err := listen(addr)
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{engine: e, ln: ln, addr: ln.Addr(), f: accept, closed: make(chan struct{})}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch e.state {
+	case stopping, stopped:
+		ln.Close()
+		return nil, ErrClosed
+	case running:
+		go l.accept()
+	}
+	e.listeners = append(e.listeners, l)
+	return l, nil
+}
+
+// listen binds addr. The file of a unix socket that nobody answers is what a
+// killed process left, and is replaced.
+func listen(addr string) (net.Listener, error) {
+	ln, err := net.Listen(network(addr), addr)
+	if err == nil || network(addr) != "unix" {
+		return ln, err
+	}
+	if info, statErr := os.Lstat(addr); statErr != nil || info.Mode()&os.ModeSocket == 0 {
+		return nil, err
+	}
+	nc, dialErr := net.DialTimeout("unix", addr, time.Second)
+	if dialErr == nil {
+		nc.Close()
+		return nil, err
+	}
+	if os.Remove(addr) != nil {
+		return nil, err
+	}
+	return net.Listen("unix", addr)
+}
+
+// Addr is the address that is bound.
+func (l *listener) Addr() net.Addr { return l.addr }
+
+// Close stops accepting.
+func (l *listener) Close() error {
+	e := l.engine
+	e.mu.Lock()
+	i := slices.Index(e.listeners, l)
+	if i >= 0 {
+		e.listeners = slices.Delete(e.listeners, i, i+1)
+	}
+	e.mu.Unlock()
+	if i < 0 {
+		return nil // closed before, or with the loop
+	}
+	return l.shut()
+}
+
+func (l *listener) shut() error {
+	close(l.closed)
+	return l.ln.Close()
+}
+
+// acceptPause bounds how long accepting pauses when it cannot go on, as when
+// the process has no file descriptors left.
+const acceptPause = time.Second
+
+func (l *listener) accept() {
+	var pause time.Duration
+	for {
+		nc, err := l.ln.Accept()
+		if err == nil {
+			pause = 0
+			l.enrol(nc)
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if pause == 0 {
+			pause = 5 * time.Millisecond
+			l.engine.opts.Logger.Error("accept", "listener", l.addr, "err", err)
+		}
+		pause = min(2*pause, acceptPause)
+		select {
+		case <-l.closed:
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (l *listener) enrol(nc net.Conn) {
+	e := l.engine
+	c := &conn{engine: e}
+	c.open = func() {
+		c.Accept(&e.core, &c.sock, c.addrs, func() (core.Handler, func()) {
+			h := l.f(c)
+			if h == nil {
+				return nil, nil
+			}
+			return h, func() { h.OnOpen(c) }
+		})
+	}
+	if err := e.enrol(nc, c); err != nil && !errors.Is(err, ErrClosed) {
+		// The peer went away before it was accepted. It alone can know why.
+		e.opts.Logger.Debug("accept", "listener", l.addr, "err", err)
+	}
+}
