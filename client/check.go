@@ -107,12 +107,12 @@ func CheckDelay(d, max time.Duration) error {
 
 // CheckAddr returns an error when addr is not the address of an nsqd:
 // "host:port" with a numeric port from 1 to 65535, an IPv6 host in brackets,
-// or the path of a unix socket (anything with a slash).
+// or the path of a unix socket (anything with a slash, or an @ before it).
 func CheckAddr(addr string) error {
 	if strings.Contains(addr, "://") {
 		return fmt.Errorf("address %q: want host:port, not a URL", addr)
 	}
-	if strings.Contains(addr, "/") {
+	if strings.Contains(addr, "/") || strings.HasPrefix(addr, "@") {
 		return nil
 	}
 	host, port, err := net.SplitHostPort(addr)

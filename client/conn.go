@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
 	"github.com/nsqloop/nsqloop/loop"
@@ -273,14 +274,28 @@ func (e *events) OnClose(err error) {
 		err = io.EOF // a close that nobody here asked for has no better name
 	}
 	if err != nil {
-		op := "connection to"
-		switch {
-		case !opened:
-			op = "dial"
-		case !ready:
-			op = "identify"
-		}
-		err = fmt.Errorf("%s %s: %w", op, c.addr, err)
+		err = fmt.Errorf("%s %s: %w", operation(opened, ready), c.addr, trimDial(err))
 	}
 	c.h.OnClose(err)
+}
+
+// operation is what a connection was doing when it ended.
+func operation(opened, ready bool) string {
+	switch {
+	case !opened:
+		return "dial"
+	case !ready:
+		return "identify"
+	}
+	return "connection to"
+}
+
+// trimDial is err without the operation and the address that the system's
+// dialer puts before the cause.
+func trimDial(err error) error {
+	var e *net.OpError
+	if errors.As(err, &e) && e.Op == "dial" && e.Err != nil {
+		return e.Err
+	}
+	return err
 }
