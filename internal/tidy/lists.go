@@ -23,7 +23,9 @@ var rooms = map[string]room{
 	"cmd/nsqd-lite": {ours: "server loop", outside: "github.com/BurntSushi/toml", not: "how any of it works"},
 	"examples/...":  {ours: "client loop reader server writer", not: "anything a user cannot import"},
 
-	"internal/tidy":        {not: "anything but files"},
+	"internal/tidy":     {not: "anything but files"},
+	"internal/mocknsqd": {ours: "internal/wire loop", not: "the SDK that it tests, the server that it stands for"},
+
 	"internal/bench":       {ours: anything},
 	"internal/conformance": {ours: anything},
 	"internal/simulation":  {ours: anything},
@@ -33,18 +35,24 @@ var rooms = map[string]room{
 // or start timers, with the reason. Tests are free to: they wait for real
 // sockets with a deadline.
 var mayReadClock = map[string]string{
-	"internal/bench": "it measures real time, in a process of its own",
+	"cmd/nsqd-lite/serve.go": "the drain timeout of a process bounds the loop itself",
+	"internal/bench":         "it measures real time, in a process of its own",
 }
 
 // mayMakeRandomness lists the files and rooms outside loop that make random
 // numbers, with the reason.
 var mayMakeRandomness = map[string]string{}
 
-// mayStartGoroutines lists the files and rooms in which go statements stand,
-// with the reason.
+// mayStartGoroutines lists the files in which goroutines start, with the reason.
 var mayStartGoroutines = map[string]string{
-	"loop":           "it turns what blocks (dialling, accepting, Loop.Go, running the loop) into callbacks",
-	"internal/bench": "a load program: one goroutine per connection and direction",
+	"loop/dial.go":      "resolving a name and dialling block",
+	"loop/engine.go":    "accepting blocks: listeners that were opened before the loop started",
+	"loop/listen.go":    "accepting blocks",
+	"loop/post.go":      "Loop.Go is the door for what blocks",
+	"loop/shutdown.go":  "the loop's end waits for the loop's goroutine and must not run on it",
+	"reader/workers.go": "handlers that block, when Options.Workers asks for them",
+	"server/http.go":    "net/http serves connections on goroutines; they post what they want to the loop",
+	"internal/bench":    "a load program: a goroutine per connection",
 }
 
 // long lists the files, and the functions as "file function", that are longer
