@@ -126,7 +126,7 @@ func TestGoStatements_CanFail(t *testing.T) {
 		"a group":        {GoStatements, map[string]string{"server/a.go": "package p\nimport \"sync\"\ntype t struct{ wg sync.WaitGroup }\nfunc (x *t) f() { x.wg.Go(nil) }\n"}, "by a WaitGroup"},
 		"the loop's Go":  {GoStatements, map[string]string{"server/a.go": "package p\nfunc f(l interface{ Go(func()) }) { l.Go(nil) }\n"}, ""},
 		"in a test":      {GoStatements, map[string]string{"server/a_test.go": "package p\nfunc f() { go f() }\n"}, ""},
-		"a listed place": {GoStatements, map[string]string{"loop/a.go": "package p\nfunc f() { go f() }\n"}, ""},
+		"a listed place": {GoStatements, map[string]string{"loop/dial.go": "package p\nfunc f() { go f() }\n"}, ""},
 	})
 }
 
