@@ -50,32 +50,42 @@ func conclusion(m *Message, err error) (a answer, ok bool) {
 	return a, true
 }
 
-// mail brings an answer from another goroutine to the loop. Answers are
-// gathered by value under a lock, because a posted closure for each would cost
-// an allocation and the order among them matters; only the first one posts. At
-// most one answer and one touch per message in flight are on their way.
+// mail brings an answer to the loop, from whatever goroutine. Answers are
+// gathered by value under a lock: a posted closure for each would cost an
+// allocation, and asking first whether the caller is on the loop already would
+// cost far more than the lock. The first answer posts, unless the mail will be
+// opened anyway because handlers run on the loop in this turn. At most one
+// answer and one touch per message in flight are on their way.
 func (r *Reader) mail(a answer) bool {
 	r.mailbox.Lock()
-	first := len(r.answers) == 0
 	r.answers = append(r.answers, a)
+	post := len(r.answers) == 1 && !r.expected
 	r.mailbox.Unlock()
-	if !first {
+	if !post || r.loop.Post(r.openMail) == nil {
 		return true
 	}
-	if err := r.loop.Post(r.openMail); err != nil {
-		r.mailbox.Lock()
-		r.answers = r.answers[:0]
-		r.mailbox.Unlock()
-		return false
-	}
-	return true
+	r.mailbox.Lock()
+	r.answers = nil
+	r.mailbox.Unlock()
+	return false
 }
 
-// openMail executes the answers that other goroutines gave.
+// expectMail lets the mail be opened at the end of this turn, before output is
+// sent.
+func (r *Reader) expectMail() {
+	r.expecting = true
+	r.mailbox.Lock()
+	r.expected = true
+	r.mailbox.Unlock()
+	r.loop.AtTurnEnd(r.openMail)
+}
+
+// openMail executes the answers that were given since it ran last.
 func (r *Reader) openMail() {
+	r.expecting = false
 	r.mailbox.Lock()
 	mail := r.answers
-	r.answers = r.opened[:0]
+	r.answers, r.expected = r.opened[:0], false
 	r.mailbox.Unlock()
 	for _, a := range mail {
 		if a.kind == touch {
@@ -109,6 +119,7 @@ func (r *Reader) settle(a answer) {
 	}
 	c.drop(m)
 	r.sendReady()
+	r.showStarved()
 	switch a.kind {
 	case finish, finishCalmly:
 		r.stats.Finished++
@@ -188,4 +199,12 @@ func (r *Reader) sendReady() {
 	}
 	clear(r.ready.changed)
 	r.ready.changed = r.ready.changed[:0]
+}
+
+// showStarved lets Starved know, on any goroutine.
+func (r *Reader) showStarved() {
+	if starving := r.ready.starving > 0; starving != r.starving {
+		r.starving = starving
+		r.starved.Store(starving)
+	}
 }

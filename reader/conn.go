@@ -117,6 +117,7 @@ func (c *conn) OnMessage(w wire.Message) {
 	c.push(m, now+c.msgTimeout)
 	r.ready.message(c.slot, now)
 	r.sendReady()
+	r.showStarved()
 	r.take(m)
 }
 
@@ -162,6 +163,7 @@ func (c *conn) OnClose(err error) {
 		r.sendReady()
 	}
 	c.abandon()
+	r.showStarved()
 	log := r.log.With("nsqd", c.node.addr)
 	switch {
 	case before >= subscribed:
@@ -311,6 +313,7 @@ func (c *conn) onTimer() {
 		m = next
 	}
 	r.sendReady()
+	r.showStarved()
 	if c.head != nil {
 		c.arm(c.head.deadline.Load() - now)
 	}

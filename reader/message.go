@@ -40,7 +40,7 @@ type Message struct {
 
 	reader   *Reader
 	state    atomic.Uint32 // one of the states below; leaves open once
-	touching atomic.Bool   // a touch is in the mailbox
+	touching atomic.Bool   // a touch is in the mail
 	deadline atomic.Int64  // unix nanoseconds; written on the loop
 	limit    int64         // the deadline with any number of touches
 
@@ -60,9 +60,9 @@ const (
 )
 
 // Finish tells nsqd that the message was processed. It reports whether the
-// answer counts. From the loop, true means that it is on its way; from another
-// goroutine, that it will be unless the connection is lost within the turn
-// (which Stats.Lost counts).
+// answer counts, which is decided at the call; it is sent at the end of the
+// loop's turn. Should the connection close in between, nsqd delivers the
+// message again (Stats.Lost counts these).
 func (m *Message) Finish() bool {
 	return m.answer(answer{m: m, kind: finish})
 }
@@ -84,18 +84,13 @@ func (m *Message) RequeueWithoutBackoff(delay time.Duration) bool {
 // as Finish does; after an answer it has none. The reader never touches by
 // itself.
 func (m *Message) Touch() bool {
-	if m.state.Load() != stateOpen || m.reader == nil {
-		return m.state.Load() == stateOpen
+	if m.state.Load() != stateOpen {
+		return false
 	}
-	r := m.reader
-	if r.loop.OnLoop() {
-		r.touch(m)
-		return true
+	if m.reader == nil || m.touching.Swap(true) {
+		return true // one that is waiting to leave serves for both
 	}
-	if m.touching.Swap(true) {
-		return true // one is waiting to leave and serves for both
-	}
-	return r.mail(answer{m: m, kind: touch})
+	return m.reader.mail(answer{m: m, kind: touch})
 }
 
 // Deadline is when nsqd takes the message back, as far as is known here: it is
@@ -127,16 +122,12 @@ func (m *Message) answer(a answer) bool {
 		return false
 	}
 	if m.reader == nil {
-		return true // made by a test of a handler; there is nobody to tell
-	}
-	if m.reader.loop.OnLoop() {
-		m.reader.settle(a)
-		return true
+		return true // made by a test of a handler: there is nobody to tell
 	}
 	return m.reader.mail(a)
 }
 
-// block is how many messages are allocated at once.
+// blockMessages is how many messages are allocated at once.
 const blockMessages = 64
 
 // Bodies up to largeBody are carved from blocks of blockBodies bytes; larger

@@ -44,6 +44,8 @@ type Reader struct {
 	events     []func()   // to be called at the end of the turn
 	stats      counters
 	opened     []answer // the mail opened last, for reuse
+	expecting  bool     // the mail will be opened at the end of the turn
+	starving   bool     // what starved says
 	leaving    bool     // no new connections; those there are will close
 	onDone     []func() // when the last connection has closed
 
@@ -52,9 +54,12 @@ type Reader struct {
 	done  chan struct{}
 	final atomic.Pointer[Stats]
 
-	// mailbox guards answers, which other goroutines fill. See mail.
-	mailbox sync.Mutex
-	answers []answer
+	starved atomic.Bool
+
+	// mailbox guards what any goroutine fills in mail.
+	mailbox  sync.Mutex
+	answers  []answer
+	expected bool // as expecting
 
 	// config guards the addresses that were added, so that adding and
 	// removing can say at once, on any goroutine, whether they are in order.
@@ -183,6 +188,9 @@ func (r *Reader) deliver(m *Message) {
 		r.stats.Handled++
 		r.workers.push(m)
 	default:
+		if !r.expecting {
+			r.expectMail()
+		}
 		r.stats.Handled++
 		a, ok := conclusion(m, r.call(m))
 		if ok && m.state.CompareAndSwap(stateOpen, stateAnswered) {
@@ -206,6 +214,9 @@ func (r *Reader) call(m *Message) (err error) {
 // a success nor as a failure: nothing was tried.
 func (r *Reader) giveUp(m *Message) {
 	r.stats.GivenUp++
+	if !r.expecting {
+		r.expectMail()
+	}
 	if r.o.OnGiveUp == nil {
 		r.log.Error("message given up", "nsqd", m.NSQD, "id", m.ID, "attempts", m.Attempts, "bytes", len(m.Body))
 	} else {
@@ -303,13 +314,8 @@ func (r *Reader) pause(on bool) error {
 // Starved says whether, on some connection, the messages in flight have come
 // to 85 percent of the ready count, so that nsqd will soon send nothing more
 // there. A handler that collects messages should process what it has when it
-// is so, because the number it hopes for may never come. Off the loop it waits
-// for the loop.
-func (r *Reader) Starved() bool {
-	starved := false
-	r.wait(func() { starved = r.ready.starved() })
-	return starved
-}
+// is so, because the number it hopes for may never come.
+func (r *Reader) Starved() bool { return r.starved.Load() }
 
 // wait runs f on the loop and returns when it has run. It reports false, and f
 // does not run, when the reader has not started or the loop has stopped.

@@ -27,6 +27,7 @@ type slot struct {
 	heard    int64 // when the last message came, or the connection did
 	since    int64 // when count last rose from 0
 	until    int64 // when count last fell to 0; 0 when it never rose
+	starved  bool  // see gauge
 	changed  bool  // is in ready.changed
 }
 
@@ -53,6 +54,7 @@ type ready struct {
 	phase     phase // see there
 	slots     []*slot
 	committed int   // the sum of use
+	starving  int   // how many slots are starved
 	short     bool  // some connection waits for room
 	turn      int   // at which slot the remainder of the division starts
 	turned    int64 // when turn last moved
@@ -81,6 +83,7 @@ func (b *ready) remove(s *slot, now int64) {
 	b.slots = slices.Delete(b.slots, i, i+1)
 	b.committed -= s.use()
 	s.count, s.sent, s.inFlight = 0, 0, 0
+	b.gauge(s)
 	b.divide()
 	b.adjust(now)
 }
@@ -92,6 +95,7 @@ func (b *ready) message(s *slot, now int64) {
 		b.committed++
 	}
 	s.heard = now
+	b.gauge(s)
 	if !s.warm {
 		s.warm = true
 		b.adjust(now)
@@ -107,6 +111,7 @@ func (b *ready) answered(s *slot, now int64) {
 		b.committed--
 	}
 	s.inFlight--
+	b.gauge(s)
 	if b.short && b.committed < b.max {
 		b.adjust(now)
 	}
@@ -200,15 +205,20 @@ func (b *ready) tick(now int64) {
 	b.adjust(now)
 }
 
-// starved says whether a connection has so many messages in flight that nsqd
-// will soon send it nothing more: 0.85 of its ready count. The figure is NSQ's.
-func (b *ready) starved() bool {
-	for _, s := range b.slots {
-		if s.inFlight > 0 && s.inFlight*100 >= s.count*85 {
-			return true
-		}
+// gauge keeps count of the starved connections: those with so many messages in
+// flight that nsqd will soon send nothing more, 85 percent of the ready count.
+// The figure is NSQ's.
+func (b *ready) gauge(s *slot) {
+	starved := s.inFlight > 0 && s.inFlight*100 >= s.count*85
+	if starved == s.starved {
+		return
 	}
-	return false
+	s.starved = starved
+	if starved {
+		b.starving++
+	} else {
+		b.starving--
+	}
 }
 
 // quiet says whether all counts have to be 0.
@@ -365,6 +375,7 @@ func (b *ready) set(s *slot, n int, now int64) {
 	}
 	s.count = n
 	b.committed += s.use()
+	b.gauge(s)
 	if !s.changed {
 		s.changed = true
 		b.changed = append(b.changed, s)

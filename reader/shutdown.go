@@ -101,6 +101,7 @@ func (r *Reader) leave() {
 
 // closeNow is the end without order.
 func (r *Reader) closeNow() {
+	r.openMail() // answers that were given before the call still count
 	r.leave()
 	for _, n := range r.nodes {
 		if n.conn != nil {
