@@ -35,11 +35,11 @@ var ErrPanic = loop.ErrPanic
 var Pending = errors.New("pending: the message will be answered later")
 
 // RequeueAfter makes a handler's result that requeues the message with the
-// given delay instead of the automatic one, and counts as a failure for
+// given delay (a negative one is AutoDelay), and counts as a failure for
 // backoff. err says why and may be nil.
 func RequeueAfter(delay time.Duration, err error) error {
 	r := resultOf(err)
-	r.delay = max(delay, 0)
+	r.delay = delay
 	return r
 }
 
