@@ -226,18 +226,21 @@ func (c *Core) Finish(posted []func()) {
 	c.probe.idle()
 }
 
+// Drop ends the core without a word to anybody, as when its process is killed.
+// Only what layers hold is released.
+func (c *Core) Drop() {
+	for s := c.first; s != nil; s = s.next {
+		for i := range s.layers {
+			s.protect(KindLayer, s.layers[i].Close)
+		}
+		s.layers, s.phase = nil, told
+	}
+	c.over = true
+	c.timers = heap{}
+}
+
 // Over says whether Finish has run.
 func (c *Core) Over() bool { return c.over }
-
-// Streams calls f for every stream that was not told yet that it is closed,
-// by age.
-func (c *Core) Streams(f func(s *Stream)) {
-	for s := c.first; s != nil; {
-		next := s.next
-		f(s)
-		s = next
-	}
-}
 
 // Socket is a connected socket.
 type Socket interface {
