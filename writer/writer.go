@@ -309,6 +309,9 @@ func (w *Writer) send(p *publish) bool {
 // pick is the connection for the next publish: round robin in runs over those
 // that are ready, passing over those without room. nil when there is none.
 func (w *Writer) pick() *conn {
+	if len(w.ready) == 0 {
+		return nil
+	}
 	for range len(w.ready) + 1 {
 		c := w.ready[w.turn]
 		if w.left > 0 && c.hasRoom() {
