@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nsqloop/nsqloop/server"
+)
+
+// fake is a process whose output a test reads.
+type fake struct {
+	process
+	out, err bytes.Buffer
+}
+
+func newFake(env map[string]string, args ...string) *fake {
+	f := new(fake)
+	f.process = process{
+		args:   args,
+		getenv: func(k string) (string, bool) { v, ok := env[k]; return v, ok },
+		stdout: &f.out,
+		stderr: &f.err,
+		exit:   func(int) {},
+	}
+	return f
+}
+
+// TestRun_Usage: everything that ends before a server is started.
+func TestRun_Usage(t *testing.T) {
+	dir := t.TempDir()
+	broken := filepath.Join(dir, "broken.toml")
+	if err := os.WriteFile(broken, []byte("tcp_address ="), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name     string
+		args     []string
+		code     int
+		out, err string // what is in stdout and stderr
+	}{
+		{"version", []string{"nsqd", "--version"}, 0, "nsqd v1.3.0 (built w/go", ""},
+		{"version of the role", []string{"nsqd-lite", "nsqd", "-version"}, 0, "nsqd v1.3.0 (built w/go", ""},
+		{"version of the program", []string{"nsqd-lite", "--version"}, 0, "nsqd-lite " + liteVersion, ""},
+		{"version of the program, command", []string{"nsqd-lite", "version"}, 0, "compatible with nsq 1.3.0", ""},
+		{"help", []string{"nsqd-lite", "help"}, 0, "nsqd-lite nsqd -h", ""},
+		{"help of the role", []string{"nsqd", "-h"}, 0, "", "-max-rdy-count"},
+		{"unknown command", []string{"nsqd-lite", "nsqx"}, 2, "", `no command "nsqx"`},
+		{"a program of NSQ that is not here", []string{"nsqd-lite", "nsqadmin"}, 2, "", "this version has no nsqadmin"},
+		{"a program of NSQ that is not here, by name", []string{"/usr/bin/nsqlookupd", "-x"}, 2, "", "this version has no nsqlookupd"},
+		{"221 unknown flag", []string{"nsqd", "--nope"}, 2, "", "flag provided but not defined: -nope"},
+		{"bad value", []string{"nsqd", "--max-rdy-count=x"}, 2, "", "invalid value"},
+		{"duration without unit", []string{"nsqd", "--msg-timeout=1000"}, 2, "", "invalid value"},
+		{"worker-id is a bool", []string{"nsqd", "--worker-id=5"}, 2, "", "invalid boolean value"},
+		{"bad level", []string{"nsqd", "--log-level=loud"}, 2, "", "must be debug, info"},
+		{"rest", []string{"nsqd", "--verbose", "true"}, 2, "", `unexpected argument "true"`},
+		{"217 node-id high", []string{"nsqd", "--node-id=1024"}, 1, "", "[0,1024)"},
+		{"217 node-id low", []string{"nsqd", "--node-id=-1"}, 1, "", "[0,1024)"},
+		{"218 max-deflate-level 0", []string{"nsqd", "--max-deflate-level=0"}, 1, "", "[1,9]"},
+		{"218 max-deflate-level 10", []string{"nsqd", "--max-deflate-level=10"}, 1, "", "[1,9]"},
+		{"219 percentile 2", []string{"nsqd", "--e2e-processing-latency-percentile=2"}, 1, "", "invalid E2E"},
+		{"percentile", []string{"nsqd", "--e2e-processing-latency-percentile=0.99,0.5"}, 1, "", "this version cannot do that"},
+		{"auth method", []string{"nsqd", "--auth-http-request-method=GET"}, 1, "", "get or post"},
+		{"sync", []string{"nsqd", "--sync=sometimes"}, 1, "", "never, interval or always"},
+		{"zero", []string{"nsqd", "--max-req-timeout=0"}, 1, "", "--max-req-timeout must be more than 0"},
+		{"negative", []string{"nsqd", "--max-msg-size=-1"}, 1, "", "--max-msg-size must be more than 0"},
+		{"lookupd", []string{"nsqd", "--lookupd-tcp-address=127.0.0.1:4160"}, 2, "", "does not register with nsqlookupd"},
+		{"TLS", []string{"nsqd", "--tls-cert=a.pem"}, 2, "", "does not speak TLS"},
+		{"TLS, bare flag", []string{"nsqd", "--tls-required"}, 2, "", "does not speak TLS"},
+		{"AUTH", []string{"nsqd", "--auth-http-address=127.0.0.1:1"}, 2, "", "no AUTH"},
+		{"statsd", []string{"nsqd", "--statsd-address=127.0.0.1:8125"}, 2, "", "scrape /metrics"},
+		{"experiment", []string{"nsqd", "--enable-experiment=topology-aware-consumption"}, 2, "", "topology-aware"},
+		{"no config", []string{"nsqd", "--config=" + filepath.Join(dir, "none.toml")}, 1, "", "none.toml"},
+		{"broken config", []string{"nsqd", "--config=" + broken}, 1, "", "broken.toml"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			f := newFake(nil, row.args...)
+			if code := run(f.process); code != row.code {
+				t.Errorf("exit %d, want %d", code, row.code)
+			}
+			if !strings.Contains(f.out.String(), row.out) || (row.out == "") != (f.out.Len() == 0) {
+				t.Errorf("stdout %q, want %q", f.out.String(), row.out)
+			}
+			if !strings.Contains(f.err.String(), row.err) || (row.err == "") != (f.err.Len() == 0) {
+				t.Errorf("stderr %q, want %q", f.err.String(), row.err)
+			}
+		})
+	}
+}
+
+// TestFlags_Accepted: what test suites and scripts for nsqd pass is taken, with
+// one dash or two (224).
+func TestFlags_Accepted(t *testing.T) {
+	f := newFake(nil, "nsqd")
+	s, _, _, err := parseFlags(f.process, []string{
+		"--verbose", "-verbose=true", "--worker-id", "-mem-queue-size", "0", "--sync-every=1", "--queue-scan-worker-pool-max=4",
+		"--queue-scan-selection-count=20", "--https-address=", "--deflate=false", "--snappy=true", "--tls-required=false",
+		"--tls-cert=", "--tls-min-version=tls1.2", "--statsd-interval=1s", "--statsd-mem-stats=false", "--statsd-prefix=x",
+		"--statsd-udp-packet-size=1", "--statsd-exclude-ephemeral", "--http-client-connect-timeout=1s", "--http-client-request-timeout=1s",
+		"--e2e-processing-latency-window-time=1s", "--auth-http-request-method=post",
+		"-tcp-address", "1.2.3.4:5", "--http-address=", "--data-path", ":memory:", "-sync=always", "--log-level", "WARN",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.o.TCPAddress != "1.2.3.4:5" || s.o.HTTPAddress != "" || s.dataPath != memoryPath || s.o.Sync != server.SyncAlways {
+		t.Errorf("options %+v", s.o)
+	}
+	if s.o.MemQueueSize != -1 {
+		t.Errorf("MemQueueSize %d, want none", s.o.MemQueueSize)
+	}
+	if slog.Level(s.level) != slog.LevelWarn {
+		t.Errorf("level %v", slog.Level(s.level))
+	}
+}
+
+// TestFlags_Defaults: nsqd's, and ours where it has none.
+func TestFlags_Defaults(t *testing.T) {
+	s := new(settings)
+	fs := newFlags(s)
+	for _, row := range []struct{ name, want string }{
+		{"log-level", "info"}, {"log-prefix", "[nsqd] "}, {"tcp-address", "0.0.0.0:4150"}, {"http-address", "0.0.0.0:4151"},
+		{"https-address", "0.0.0.0:4152"}, {"broadcast-tcp-port", "0"}, {"broadcast-http-port", "0"}, {"data-path", ""},
+		{"mem-queue-size", "10000"}, {"max-bytes-per-file", "104857600"}, {"sync-every", "2500"}, {"sync", "interval"},
+		{"queue-scan-worker-pool-max", "4"}, {"queue-scan-selection-count", "20"}, {"msg-timeout", "1m0s"},
+		{"max-msg-timeout", "15m0s"}, {"max-msg-size", "1048576"}, {"max-body-size", "5242880"}, {"max-req-timeout", "1h0m0s"},
+		{"max-heartbeat-interval", "1m0s"}, {"max-rdy-count", "2500"}, {"max-output-buffer-size", "65536"},
+		{"max-output-buffer-timeout", "30s"}, {"min-output-buffer-timeout", "25ms"}, {"output-buffer-timeout", "250ms"},
+		{"max-channel-consumers", "0"}, {"statsd-interval", "1m0s"}, {"statsd-mem-stats", "true"}, {"statsd-prefix", "nsq.%s"},
+		{"statsd-udp-packet-size", "508"}, {"e2e-processing-latency-window-time", "10m0s"}, {"deflate", "true"}, {"snappy", "true"},
+		{"max-deflate-level", "6"}, {"http-client-connect-timeout", "2s"}, {"http-client-request-timeout", "5s"},
+		{"auth-http-request-method", "get"}, {"version", "false"}, {"verbose", "false"}, {"config", ""},
+	} {
+		f := fs.Lookup(row.name)
+		if f == nil {
+			t.Errorf("no flag %s", row.name)
+			continue
+		}
+		if f.DefValue != row.want {
+			t.Errorf("%s is %q, want %q", row.name, f.DefValue, row.want)
+		}
+	}
+	if s.nodeID < 0 || s.nodeID >= 1024 {
+		t.Errorf("node id %d", s.nodeID)
+	}
+}
+
+// TestFlags_Precedence is 222: command line, environment, file, default.
+func TestFlags_Precedence(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "nsqd.toml")
+	file := `
+tcp_address = "file:1"
+http_address = "file:2"
+broadcast_address = "file"
+max_rdy_count = 3
+id = 9
+unknown_key = 1
+[table]
+tcp_address = "ignored:1"
+`
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := newFake(map[string]string{"NSQD_TCP_ADDRESS": "env:1", "NSQD_HTTP_ADDRESS": "env:2", "NSQD_CONFIG": path, "NSQD_VERSION": "true"}, "nsqd")
+	s, warnings, _, err := parseFlags(f.process, []string{"--tcp-address=line:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.o.TCPAddress != "line:1" || s.o.HTTPAddress != "env:2" || s.o.BroadcastAddress != "file" || s.o.MaxRdyCount != 3 || s.o.MaxMsgSize != 1<<20 || s.nodeID != 9 {
+		t.Errorf("options %+v, node id %d", s.o, s.nodeID)
+	}
+	if len(warnings) != 2 || !strings.Contains(warnings[0], "unknown key table") || !strings.Contains(warnings[1], "unknown key unknown_key") {
+		t.Errorf("warnings %q", warnings)
+	}
+	f = newFake(map[string]string{"NSQD_MAX_RDY_COUNT": "x"}, "nsqd")
+	if _, _, code, err := parseFlags(f.process, nil); err == nil || code != exitUsage || !strings.Contains(err.Error(), "NSQD_MAX_RDY_COUNT") {
+		t.Errorf("bad variable: %d %v", code, err)
+	}
+}
+
+// TestConfig_Values is 223 and the types of the file's values.
+func TestConfig_Values(t *testing.T) {
+	for _, row := range []struct {
+		line string
+		ok   bool
+		test func(*settings) bool
+	}{
+		{`msg_timeout = 1500`, true, func(s *settings) bool { return s.o.MsgTimeout.Milliseconds() == 1500 }},
+		{`msg_timeout = "2s"`, true, func(s *settings) bool { return s.o.MsgTimeout.Seconds() == 2 }},
+		{`msg_timeout = "2"`, false, nil},
+		{`msg_timeout = 1.5`, false, nil},
+		{`max_bytes_per_file = 10`, true, func(s *settings) bool { return s.o.MaxBytesPerFile == 10 }},
+		{`max_rdy_count = "10"`, false, nil},
+		{`tcp_address = 4150`, false, nil},
+		{`requeue_on_disconnect = true`, true, func(s *settings) bool { return s.o.RequeueOnDisconnect }},
+		{`requeue_on_disconnect = 1`, false, nil},
+		{`log_level = "debug"`, true, func(s *settings) bool { return slog.Level(s.level) == slog.LevelDebug }},
+		{`log_level = "loud"`, false, nil},
+		{`data_path = "/x"`, true, func(s *settings) bool { return s.dataPath == "/x" }},
+		{`tls_required = false`, true, func(*settings) bool { return true }},
+		{`tls_required = true`, false, nil},
+		{`tls_min_version = ""`, true, func(*settings) bool { return true }},
+		{`nsqlookupd_tcp_addresses = []`, true, func(*settings) bool { return true }},
+		{`nsqlookupd_tcp_addresses = ["a:1"]`, false, nil},
+		{`nsqlookupd_tcp_addresses = "a:1,b:2"`, false, nil},
+		{`e2e_processing_latency_percentiles = [1]`, false, nil},
+		{`e2e_processing_latency_percentiles = [2.0]`, false, nil},
+	} {
+		path := filepath.Join(t.TempDir(), "nsqd.toml")
+		if err := os.WriteFile(path, []byte(row.line+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, _, code, err := parseFlags(newFake(nil, "nsqd").process, []string{"--config", path})
+		if (err == nil) != row.ok || err != nil && code != exitFailed {
+			t.Errorf("%s: %v (exit %d), want ok %v", row.line, err, code, row.ok)
+			continue
+		}
+		if row.ok && !row.test(s) {
+			t.Errorf("%s: %+v", row.line, s.o)
+		}
+	}
+}
+
+// TestAnnounce_Banner: a person sees where things are and what to type next.
+func TestAnnounce_Banner(t *testing.T) {
+	srv, err := server.Start(server.Options{TCPAddress: "127.0.0.1:0", HTTPAddress: "0.0.0.0:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := srv.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	f := newFake(nil, "nsqd-lite")
+	f.terminal = true
+	s := &settings{dataPath: "./nsqd-data (created)"}
+	announce(f.process, s, srv, "nsqd-lite", slog.New(slog.DiscardHandler))
+	http := srv.HTTPAddr().String()
+	port := http[strings.LastIndex(http, ":"):]
+	want := "  nsqd-lite " + liteVersion + "  data: ./nsqd-data (created)\n" +
+		"    publish, consume   tcp   " + srv.TCPAddr().String() + "\n" +
+		"    HTTP API           http  http://" + http + "\n" +
+		"  try:  curl -d 'hello world 1' 'http://127.0.0.1" + port + "/pub?topic=test'\n"
+	if got := f.err.String(); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
