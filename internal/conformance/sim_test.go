@@ -1,0 +1,208 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nsqloop/nsqloop/loop"
+	"github.com/nsqloop/nsqloop/loop/looptest"
+	"github.com/nsqloop/nsqloop/server"
+)
+
+// answered is enough virtual time for anything that was sent to be answered:
+// the network takes half a millisecond at most.
+const answered = 5 * time.Millisecond
+
+// simWorld is our server on virtual time.
+type simWorld struct {
+	t      testing.TB
+	w      *looptest.World
+	loop   postedLoop
+	client *looptest.Loop
+	o      server.Options
+	s      *server.Server
+}
+
+// postedLoop tells when a function has been posted from outside the loop, so
+// that the world moves only then.
+type postedLoop struct {
+	loop.Loop
+	posted chan struct{}
+}
+
+// Post posts f and leaves a token.
+func (l postedLoop) Post(f func()) error {
+	outside := !l.OnLoop()
+	err := l.Loop.Post(f)
+	if outside {
+		select {
+		case l.posted <- struct{}{}:
+		default: // there is one
+		}
+	}
+	return err
+}
+
+// newSimWorld starts a server with the options of a transcript.
+func newSimWorld(t testing.TB, options map[string]string) *simWorld {
+	t.Helper()
+	w := looptest.Test(t, looptest.Options{MaxLatency: 500 * time.Microsecond})
+	sim := &simWorld{
+		t:      t,
+		w:      w,
+		loop:   postedLoop{w.Loop("nsqd"), make(chan struct{}, 1)},
+		client: w.Loop("client"),
+		o:      mustOptions(t, options),
+	}
+	sim.start()
+	t.Cleanup(func() { sim.outside(func() { _ = sim.s.Close() }) })
+	return sim
+}
+
+// mustOptions are the server's options for nsqd's flags.
+func mustOptions(t testing.TB, flags map[string]string) server.Options {
+	t.Helper()
+	o := server.Options{TCPAddress: ":4150"}
+	for name, value := range flags {
+		var err error
+		switch name {
+		case "data-path":
+			if value != "temporary" {
+				err = fmt.Errorf("%q is not the word temporary", value)
+			}
+			o.DataPath = t.TempDir()
+		case "max-rdy-count":
+			o.MaxRdyCount, err = strconv.Atoi(value)
+		case "max-channel-consumers":
+			o.MaxChannelConsumers, err = strconv.Atoi(value)
+		case "mem-queue-size":
+			o.MemQueueSize, err = strconv.Atoi(value)
+		case "msg-timeout":
+			o.MsgTimeout, err = time.ParseDuration(value)
+		case "max-msg-timeout":
+			o.MaxMsgTimeout, err = time.ParseDuration(value)
+		default:
+			err = fmt.Errorf("no such option here")
+		}
+		if err != nil {
+			t.Fatalf("option %s: %v", name, err)
+		}
+	}
+	return o
+}
+
+// start starts the server.
+func (sim *simWorld) start() {
+	sim.t.Helper()
+	var err error
+	if sim.s, err = server.New(sim.loop, sim.o); err != nil {
+		sim.t.Fatal(err)
+	}
+}
+
+// outside runs f on a goroutine of its own, because it waits for the server's
+// loop, and moves the world until f is done. The world moves only between the
+// moments at which f runs, so the order of things does not depend on the
+// scheduler.
+func (sim *simWorld) outside(f func()) {
+	sim.t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	for {
+		select {
+		case <-done:
+			return
+		case <-sim.loop.posted:
+			sim.w.Run(time.Millisecond)
+		case <-time.After(20 * time.Millisecond):
+			// f waits for something that takes virtual time.
+			sim.w.Run(time.Millisecond)
+		}
+	}
+}
+
+func (sim *simWorld) settle()              { sim.w.Run(answered) }
+func (sim *simWorld) wait(d time.Duration) { sim.w.Run(d) }
+
+func (sim *simWorld) http(method, path, body string) (int, string) {
+	sim.t.Helper()
+	answer := httptest.NewRecorder()
+	request := httptest.NewRequest(method, path, strings.NewReader(body))
+	request.Host = "127.0.0.1:4151"
+	var handler http.Handler = sim.s.Handler()
+	sim.outside(func() { handler.ServeHTTP(answer, request) })
+	return answer.Code, answer.Body.String()
+}
+
+func (sim *simWorld) restart() {
+	sim.t.Helper()
+	var err error
+	sim.outside(func() { err = sim.s.Shutdown(context.Background()) })
+	if err != nil {
+		sim.t.Fatalf("shut down the server: %v", err)
+	}
+	sim.start()
+}
+
+func (sim *simWorld) dial() peer {
+	sim.t.Helper()
+	p := &simPeer{client: sim.client}
+	sim.client.Do(func() { sim.client.Dial("nsqd:4150", loop.DialOptions{}, p) })
+	if !sim.w.RunUntil(func() bool { return p.conn != nil || p.ended }, time.Second) || p.ended {
+		sim.t.Fatal("no connection to the server")
+	}
+	return p
+}
+
+// clientIP is where the server sees its clients.
+func (sim *simWorld) clientIP() string { return "10.0.0.2" }
+
+// simPeer is a connection in the world's network.
+type simPeer struct {
+	client *looptest.Loop
+	conn   loop.Conn
+	input  []byte
+	ended  bool
+}
+
+func (p *simPeer) OnOpen(c loop.Conn) { p.conn = c }
+
+func (p *simPeer) OnData(b []byte) int {
+	p.input = append(p.input, b...)
+	return len(b)
+}
+
+func (p *simPeer) OnClose(error) { p.ended = true }
+
+func (p *simPeer) send(b []byte) { p.client.Do(func() { p.conn.Write(b) }) }
+func (p *simPeer) close()        { p.client.Do(func() { p.conn.Close() }) }
+func (p *simPeer) closed() bool  { return p.ended }
+
+func (p *simPeer) received() []byte {
+	b := p.input
+	p.input = nil
+	return b
+}
+
+// TestServer plays the transcripts against our server.
+func TestServer(t *testing.T) {
+	for _, path := range transcripts(t) {
+		s := mustParse(t, path)
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
+			play(t, newSimWorld(t, s.options), s)
+			if *update && !t.Failed() {
+				rewrite(t, path, s)
+			}
+		})
+	}
+}
