@@ -55,6 +55,11 @@ type delivery struct {
 func newBroker(t testing.TB, l loop.Loop, addr string) *broker {
 	b := &broker{t: t, l: l, addr: addr, msgTimeout: time.Minute}
 	b.start()
+	l.Every(15*time.Second, func() {
+		for _, c := range b.mock.Conns {
+			c.Heartbeat()
+		}
+	})
 	return b
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nsqloop/nsqloop/client"
 	"github.com/nsqloop/nsqloop/internal/backoff"
@@ -29,7 +30,8 @@ type Reader struct {
 	life atomic.Int32
 
 	// Of the loop.
-	nodes      []*node // in the order in which they became known
+	epoch      time.Time // when the reader started; see now
+	nodes      []*node   // in the order in which they became known
 	discovery  discovery
 	ready      ready
 	throttle   throttle
@@ -121,6 +123,7 @@ func (r *Reader) start() {
 	if !r.life.CompareAndSwap(lifeNew, lifeRunning) {
 		return
 	}
+	r.epoch = r.loop.Now()
 	r.ready.rand = r.loop.Rand()
 	r.ready.turned = r.now()
 	r.throttle = newThrottle(&r.o, r.loop.Rand())
@@ -133,8 +136,10 @@ func (r *Reader) start() {
 	}
 }
 
-// now is the time of the turn, in unix nanoseconds.
-func (r *Reader) now() int64 { return r.loop.Now().UnixNano() }
+// now is the time of the turn, in unix nanoseconds. It counts from the start
+// by the monotonic clock, so that deadlines and timeouts hold when somebody
+// sets the other one.
+func (r *Reader) now() int64 { return r.epoch.UnixNano() + int64(r.loop.Now().Sub(r.epoch)) }
 
 func (r *Reader) onTick() {
 	r.ready.tick(r.now())

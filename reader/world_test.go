@@ -1,0 +1,145 @@
+package reader
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nsqloop/nsqloop/loop/looptest"
+)
+
+// world is a reader, brokers and nsqlookupd in virtual time.
+type world struct {
+	*looptest.World
+	t       testing.TB
+	l       *looptest.Loop // the reader's
+	brokers []*broker
+	lookups lookups
+	events  []string // of the reader made by world.reader
+}
+
+func newWorld(t testing.TB, o looptest.Options) *world {
+	t.Helper()
+	w := &world{World: looptest.Test(t, o), t: t}
+	w.l = w.Loop("reader")
+	w.lookups.answers = map[string]func() (int, string){}
+	return w
+}
+
+// broker starts a broker with the given name, to be found at name:4150.
+func (w *world) broker(name string) *broker {
+	b := newBroker(w.t, w.Loop(name), ":4150")
+	b.addr = name + ":4150"
+	w.brokers = append(w.brokers, b)
+	return b
+}
+
+// on runs f as a turn of the broker.
+func (b *broker) on(f func()) { b.l.(*looptest.Loop).Do(f) }
+
+// send publishes from outside.
+func (b *broker) send(bodies ...string) { b.on(func() { b.publish(bodies...) }) }
+
+// reader makes a reader, of all brokers there are unless the options name
+// others, that writes its events down.
+func (w *world) reader(o Options) *Reader {
+	w.t.Helper()
+	if o.Topic == "" {
+		o.Topic, o.Channel = "topic", "channel"
+	}
+	if len(o.NSQDs) == 0 && len(o.Lookupds) == 0 {
+		for _, b := range w.brokers {
+			o.NSQDs = append(o.NSQDs, b.addr)
+		}
+	}
+	if o.Handler == nil {
+		o.Handler = func(*Message) error { return nil }
+	}
+	if o.HTTPClient == nil {
+		o.HTTPClient = &http.Client{Transport: &w.lookups}
+	}
+	event := func(format string, args ...any) { w.events = append(w.events, fmt.Sprintf(format, args...)) }
+	o.OnConnect = func(addr string) { event("connect %s", addr) }
+	o.OnDisconnect = func(addr string, err error) { event("disconnect %s", addr) }
+	o.OnBackoff = func(p Pause) { event("backoff %d %v %v", p.Level, p.Duration, p.Err) }
+	o.OnResume = func() { event("resume") }
+	if o.OnError == nil {
+		o.OnError = func(err error) { event("error %v", err) }
+	}
+	r, err := New(w.l, o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// until runs until a condition holds, for at most a virtual minute.
+func (w *world) until(what string, holds func() bool) {
+	w.t.Helper()
+	w.within(time.Minute, what, holds)
+}
+
+func (w *world) within(limit time.Duration, what string, holds func() bool) {
+	w.t.Helper()
+	if !w.RunUntil(holds, limit) {
+		w.t.Fatalf("not within %v: %s", limit, what)
+	}
+}
+
+// connected waits for n subscriptions, and for what follows them to arrive.
+func (w *world) connected(r *Reader, n int) {
+	w.t.Helper()
+	w.until(fmt.Sprintf("%d connections", n), func() bool { return len(r.ready.slots) == n })
+	w.Run(10 * time.Millisecond)
+}
+
+// wantEvents compares and forgets the events so far.
+func (w *world) wantEvents(want ...string) {
+	w.t.Helper()
+	if got := strings.Join(w.events, "\n"); got != strings.Join(want, "\n") {
+		w.t.Errorf("events are\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+	w.events = nil
+}
+
+// lookups are the nsqlookupd, as a transport: what each answers, by host.
+type lookups struct {
+	answers map[string]func() (status int, body string)
+	asked   []string // URLs
+	headers []http.Header
+}
+
+func (s *lookups) RoundTrip(req *http.Request) (*http.Response, error) {
+	s.asked = append(s.asked, req.URL.String())
+	s.headers = append(s.headers, req.Header)
+	answer := s.answers[req.URL.Host]
+	if answer == nil {
+		return nil, errors.New("connection refused")
+	}
+	status, body := answer()
+	return &http.Response{
+		StatusCode: status,
+		Status:     fmt.Sprint(status),
+		Body:       io.NopCloser(strings.NewReader(body)),
+		Request:    req,
+	}, nil
+}
+
+// names makes the nsqlookupd at host answer with these addresses.
+func (s *lookups) names(host string, addrs ...string) {
+	s.answers[host] = func() (int, string) { return 200, producers(addrs...) }
+}
+
+// producers is the answer of an nsqlookupd.
+func producers(addrs ...string) string {
+	var all []string
+	for _, addr := range addrs {
+		host, port, _ := strings.Cut(addr, ":")
+		all = append(all, fmt.Sprintf(`{"broadcast_address":%q,"hostname":"h","remote_address":"r:1","tcp_port":%s,"http_port":4151,"version":"1.3.0"}`, host, port))
+	}
+	return `{"channels":["channel"],"producers":[` + strings.Join(all, ",") + `]}`
+}
