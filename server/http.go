@@ -22,6 +22,7 @@ type httpLimits struct {
 	write       time.Duration // from the end of the header to the end of the reply
 	idle        time.Duration // between requests of one connection
 	headerBytes int
+	bodyBytes   int64 // of all bodies that are being read or stored
 	conns       int
 }
 
@@ -31,6 +32,7 @@ var defaultHTTPLimits = httpLimits{
 	write:       90 * time.Second, // a CPU profile of 60 s fits
 	idle:        2 * time.Minute,
 	headerBytes: 16 << 10,
+	bodyBytes:   256 << 20,
 	conns:       4096,
 }
 
@@ -42,6 +44,9 @@ type httpServer struct {
 	routes []*route
 	lost   route // counts what no route took
 	guard  *guard
+
+	limits    httpLimits
+	bodyBytes atomic.Int64
 
 	srv      *http.Server
 	listener net.Listener
@@ -63,7 +68,7 @@ var countedCodes = [...]int{200, 301, 307, 400, 403, 404, 405, 408, 413, 500, 50
 // newHTTPServer makes the routes of s, guarded as a listener bound to addr
 // needs it.
 func newHTTPServer(s *Server, addr net.Addr) *httpServer {
-	h := &httpServer{s: s, mux: http.NewServeMux(), guard: newGuard(addr, s.o.BroadcastAddress)}
+	h := &httpServer{s: s, mux: http.NewServeMux(), limits: defaultHTTPLimits, guard: newGuard(addr, s.o.BroadcastAddress)}
 	h.routes = slices.Concat(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.debugRoutes())
 	for _, rt := range h.routes {
 		h.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
@@ -98,6 +103,7 @@ func (s *Server) listenHTTPWith(addr string, limits httpLimits) (*httpServer, er
 		return nil, err
 	}
 	h := newHTTPServer(s, l.Addr())
+	h.limits = limits
 	h.listener = &cappedListener{Listener: l, max: int64(limits.conns)}
 	h.srv = &http.Server{
 		Handler:           h,
@@ -115,6 +121,7 @@ func (s *Server) listenHTTPWith(addr string, limits httpLimits) (*httpServer, er
 			s.log.Error("HTTP: serving stopped", "err", err)
 		}
 	}()
+	s.log.Info("HTTP: listening on " + l.Addr().String())
 	return h, nil
 }
 

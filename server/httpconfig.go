@@ -37,7 +37,7 @@ func (h *httpServer) configGet(w http.ResponseWriter, r *http.Request) error {
 func (h *httpServer) configPut(w http.ResponseWriter, r *http.Request) error {
 	noValue := refuse(http.StatusRequestEntityTooLarge, "INVALID_VALUE",
 		"The new value is the request's body, and it was empty or too long; try curl -X PUT -d debug 'http://<host>/config/log_level'.")
-	return withBody(r, h.s.o.MaxMsgSize, noValue, func(body []byte) error {
+	return h.withBody(r, h.s.o.MaxMsgSize, noValue, func(body []byte) error {
 		if len(body) == 0 {
 			return noValue
 		}

@@ -1,12 +1,14 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/pprof"
 	"runtime"
 	"runtime/debug"
 	"strconv"
+	"time"
 )
 
 const pprofPath = "/debug/pprof/"
@@ -34,6 +36,11 @@ func (h *httpServer) debugRoutes() []*route {
 func (h *httpServer) debug(run http.HandlerFunc) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if err := h.guard.checkDebug(r, h.s.o.DebugRemote); err != nil {
+			return err
+		}
+		// A profile takes as long as it is asked to; past the deadline for
+		// reading, net/http would take the peer for gone and cut it short.
+		if err := http.NewResponseController(w).SetReadDeadline(time.Time{}); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			return err
 		}
 		run(w, r)

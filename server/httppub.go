@@ -32,9 +32,30 @@ var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 const bodyKept = 1 << 20 // bytes; the default of --max-msg-size
 
+// budgeted reads a request's body within what all bodies together may occupy:
+// many peers that each send a little less than the limit, slowly, must not add
+// up to the machine's memory.
+type budgeted struct {
+	r    io.Reader
+	h    *httpServer
+	held int64
+}
+
+var errBudget = errors.New("too many bodies at once")
+
+// Read is io.Reader's.
+func (b *budgeted) Read(p []byte) (int, error) {
+	n, err := b.r.Read(p)
+	b.held += int64(n)
+	if b.h.bodyBytes.Add(int64(n)) > b.h.limits.bodyBytes {
+		return n, errBudget
+	}
+	return n, err
+}
+
 // withBody reads at most limit bytes of r's body into a shared buffer and
 // calls use with them; use must not keep them. tooBig is the answer to more.
-func withBody(r *http.Request, limit int, tooBig error, use func(body []byte) error) error {
+func (h *httpServer) withBody(r *http.Request, limit int, tooBig error, use func(body []byte) error) error {
 	if r.ContentLength > int64(limit) {
 		return tooBig // before a byte of it is read
 	}
@@ -46,10 +67,14 @@ func withBody(r *http.Request, limit int, tooBig error, use func(body []byte) er
 		}
 	}()
 	// The buffer grows with what arrives, not with what the header announces.
-	if _, err := b.ReadFrom(io.LimitReader(r.Body, int64(limit)+1)); err != nil {
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return refuse(http.StatusRequestTimeout, "REQUEST_TIMEOUT", "The body took too long to arrive; nothing was stored.")
-		}
+	in := &budgeted{r: io.LimitReader(r.Body, int64(limit)+1), h: h}
+	defer func() { h.bodyBytes.Add(-in.held) }()
+	switch _, err := b.ReadFrom(in); {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return refuse(http.StatusRequestTimeout, "REQUEST_TIMEOUT", "The body took too long to arrive; nothing was stored.")
+	case errors.Is(err, errBudget):
+		return refuse(http.StatusServiceUnavailable, "TOO_BUSY", "The server is reading as many bytes at once as it allows; nothing was stored, try again.")
+	case err != nil:
 		return refuse(http.StatusInternalServerError, "INTERNAL_ERROR", "The body could not be read; nothing was stored.")
 	}
 	if b.Len() > limit {
@@ -63,7 +88,7 @@ func (h *httpServer) pub(w http.ResponseWriter, r *http.Request) error {
 	limit := h.s.o.MaxMsgSize
 	tooBig := refuse(http.StatusRequestEntityTooLarge, "MSG_TOO_BIG",
 		"A message may have "+strconv.Itoa(limit)+" bytes here (--max-msg-size).")
-	return withBody(r, limit, tooBig, func(body []byte) error {
+	return h.withBody(r, limit, tooBig, func(body []byte) error {
 		if len(body) == 0 {
 			return refuse(http.StatusBadRequest, "MSG_EMPTY",
 				"The message is the request's body, and it was empty; try curl -d 'hello' 'http://<host>/pub?topic=test'.")
@@ -86,7 +111,7 @@ func (h *httpServer) mpub(w http.ResponseWriter, r *http.Request) error {
 	limit := h.s.o.MaxBodySize
 	tooBig := refuse(http.StatusRequestEntityTooLarge, "BODY_TOO_BIG",
 		"The messages of one request may have "+strconv.Itoa(limit)+" bytes together here (--max-body-size).")
-	return withBody(r, limit, tooBig, func(body []byte) error {
+	return h.withBody(r, limit, tooBig, func(body []byte) error {
 		query, topic, err := h.publishArgs(r)
 		if err != nil {
 			return err
@@ -229,7 +254,8 @@ func (h *httpServer) publish(r *http.Request, name string, messages [][]byte, de
 	select {
 	case err = <-stored:
 	case <-r.Context().Done():
-		return errExiting // the peer has gone, or the server closes: nobody reads this
+		// The peer has gone, or the disk takes longer than a reply may.
+		return refuse(http.StatusServiceUnavailable, "EXITING", "The journal did not answer in time; the message may have been stored or not.")
 	}
 	var refusal *httpError
 	if err == nil || errors.As(err, &refusal) {
