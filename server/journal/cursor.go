@@ -1,0 +1,573 @@
+package journal
+
+import (
+	"errors"
+	"log/slog"
+)
+
+// CursorOptions say what kind of cursor to create.
+type CursorOptions struct {
+	// Ephemeral cursors do not survive a restart and write nothing.
+	Ephemeral bool
+
+	// Limit is how many messages may wait at an ephemeral cursor, deferred
+	// ones not counted: newer ones are dropped. 0 means no limit. Other
+	// cursors have none.
+	Limit int64
+}
+
+// Delivery is a message that was taken for delivery. Body is borrowed until
+// the next call on the journal or one of its cursors.
+type Delivery struct {
+	Seq       uint64
+	Timestamp int64
+	Attempts  uint16
+	Body      []byte
+}
+
+// gap is a run of messages in front of the read position that this cursor
+// does not get: dropped by its limit, or discarded with the topic's.
+type gap struct {
+	from     uint64
+	to       place
+	deferred int64 // how many of them are counted in deferredAhead
+}
+
+// timeouts is how many different message timeouts have a list of their own;
+// further ones share the heap.
+const timeouts = 8
+
+// Cursor is a channel's place in the journal: how far it has read, and what of
+// that is outstanding: in flight, deferred, or waiting once more.
+type Cursor struct {
+	j       *Journal
+	id      uint32
+	name    string
+	options CursorOptions
+	silent  bool // writes no events: ephemeral, or the journal is volatile
+	paused  bool
+
+	read          place // the next message to read
+	deferredAhead int64 // records between read and the frontier that are skipped: they were handed over when the frontier passed them
+	gaps          []gap // in order
+	gapAhead      int64 // messages in gaps, without the deferred ones
+	messages      uint64
+	ahead         readAhead
+	freshLast     bool // the last delivery was a fresh message
+
+	out     entries
+	waiting list // requeued or timed out, in the order they came back
+	flights [timeouts]struct {
+		timeout int64
+		list    list
+	}
+	heap     dueHeap // deferred ones, and those in flight that fit no list
+	inFlight int
+	deferred int
+
+	logged    place  // the read position that is in the log
+	passed    int64  // deferred records passed since then
+	runStart  uint64 // finished messages not in the log yet: a run
+	runLength uint64
+	dirty     bool // listed in the journal's events as having something to stage
+}
+
+// Name is the cursor's name.
+func (c *Cursor) Name() string { return c.name }
+
+// Ephemeral reports whether the cursor is gone after a restart.
+func (c *Cursor) Ephemeral() bool { return c.options.Ephemeral }
+
+// Paused is what SetPaused has set, also before a restart.
+func (c *Cursor) Paused() bool { return c.paused }
+
+// SetPaused keeps a flag with the cursor. It changes nothing here.
+func (c *Cursor) SetPaused(on bool) {
+	if c.paused == on {
+		return
+	}
+	c.paused = on
+	if !c.silent {
+		c.j.events.pause(c)
+	}
+}
+
+// Depth is the number of messages that wait: those not read yet up to the
+// frontier and those that came back.
+func (c *Cursor) Depth() int64 { return c.fresh() + int64(c.waiting.n) }
+
+// fresh is the number of messages not read yet.
+func (c *Cursor) fresh() int64 {
+	// Damage can make the two counts higher than what is left to read.
+	return max(int64(c.j.front.seq-c.read.seq)-c.deferredAhead-c.gapAhead, 0)
+}
+
+// InFlight is the number of messages delivered and not answered.
+func (c *Cursor) InFlight() int { return c.inFlight }
+
+// Deferred is the number of messages that wait for their time.
+func (c *Cursor) Deferred() int { return c.deferred }
+
+// Messages is the number of messages given to the cursor since it was created
+// or opened.
+func (c *Cursor) Messages() uint64 { return c.messages }
+
+// take is given the messages between two places of the frontier. deferred are
+// the records among them that were published with a delay.
+func (c *Cursor) take(from, to place, deferred []deferral) {
+	n := int64(to.seq - from.seq)
+	c.messages += uint64(n)
+	c.deferredAhead += int64(len(deferred))
+	for i := range deferred {
+		c.putDeferred(deferred[i].place, 0, deferred[i].due)
+	}
+	if c.options.Limit > 0 && c.options.Ephemeral {
+		c.limit(from, to, deferred)
+	}
+}
+
+// limit keeps a cursor at its limit: of the plain messages just taken the
+// newest ones, as many as are too many, become a gap.
+func (c *Cursor) limit(from, to place, deferred []deferral) {
+	room := int64(to.seq-from.seq) - int64(len(deferred)) - max(c.Depth()-c.options.Limit, 0)
+	at, kept := from, int64(0)
+	for kept < room {
+		var r record
+		if c.j.readRecord(at.pos, &c.j.scratch, &r) != nil {
+			return // not reached: what was just committed is still in memory
+		}
+		at.pos += int64(r.size)
+		if r.flags&flagMoved == 0 {
+			at.seq++
+		}
+		if r.flags&(flagMoved|flagDeferred) == 0 {
+			kept++
+		}
+	}
+	left := int64(0)
+	for i := range deferred {
+		if deferred[i].seq >= at.seq {
+			left++
+		}
+	}
+	c.pass(at, to, left)
+}
+
+// pass makes a gap of the messages between two places, the last of which is
+// the frontier's next. deferred of them are counted in deferredAhead.
+func (c *Cursor) pass(from, to place, deferred int64) {
+	if from.seq == to.seq {
+		return
+	}
+	if c.read == from {
+		if !c.silent {
+			c.stage()
+		}
+		// The log knows of the gap by another event, not by having read it.
+		c.read, c.logged = to, to
+		c.deferredAhead -= deferred
+		return
+	}
+	c.gapAhead += int64(to.seq-from.seq) - deferred
+	if n := len(c.gaps); n > 0 && c.gaps[n-1].to.seq == from.seq {
+		c.gaps[n-1].to = to
+		c.gaps[n-1].deferred += deferred
+		return
+	}
+	c.gaps = append(c.gaps, gap{from.seq, to, deferred})
+}
+
+// Next takes the next waiting message in flight with owner until deadline.
+// Messages that came back and fresh ones take turns, so that neither waits for
+// ever. ok is false when none waits. An error means that a message waits but
+// could not be read now; it stays.
+func (c *Cursor) Next(now, deadline int64, owner uint32, d *Delivery) (ok bool, err error) {
+	for {
+		fresh := c.read.seq != c.j.front.seq
+		switch {
+		case c.waiting.n > 0 && (c.freshLast || !fresh):
+			ok, err = c.nextWaiting(now, deadline, owner, d)
+			if ok || err != nil {
+				c.freshLast = false
+				return ok, err
+			}
+		case fresh:
+			ok, err = c.nextFresh(now, deadline, owner, d)
+			if ok || err != nil {
+				c.freshLast = true
+				return ok, err
+			}
+		default:
+			return false, nil
+		}
+	}
+}
+
+// nextWaiting delivers the message that has waited longest since it came back.
+// ok is false when its record was damaged: then it is gone.
+func (c *Cursor) nextWaiting(now, deadline int64, owner uint32, d *Delivery) (ok bool, err error) {
+	slot := c.waiting.head
+	e := c.out.get(slot)
+	var r record
+	if err := c.j.readRecord(e.pos, &c.j.scratch, &r); errors.Is(err, errCorrupt) || err == nil && r.seq != e.seq {
+		c.j.damaged("a message that was to be delivered again is damaged", 1, "sequence", e.seq)
+		c.out.unlink(&c.waiting, slot)
+		c.forget(slot)
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	c.out.unlink(&c.waiting, slot)
+	e.attempts++
+	c.fly(slot, now, deadline, owner)
+	c.redelivered(e)
+	*d = Delivery{Seq: e.seq, Timestamp: r.timestamp, Attempts: e.attempts, Body: r.body}
+	return true, nil
+}
+
+// nextFresh delivers the message at the read position. ok is false when there
+// was none up to the frontier, or something had to be passed over.
+func (c *Cursor) nextFresh(now, deadline int64, owner uint32, d *Delivery) (ok bool, err error) {
+	if len(c.gaps) > 0 && c.gaps[0].from <= c.read.seq {
+		c.leap()
+		return false, nil
+	}
+	var r record
+	if err := c.j.readRecord(c.read.pos, &c.ahead, &r); errors.Is(err, errCorrupt) {
+		c.skipDamage()
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	at := c.read
+	c.read.pos += int64(r.size)
+	if r.flags&flagMoved != 0 || r.seq < at.seq {
+		return false, nil // a copy of a message that was read long ago
+	}
+	if r.seq > at.seq {
+		// Damage was cut out here when the journal was opened.
+		c.read.seq = r.seq
+	}
+	c.read.seq++
+	c.touched()
+	if c.read.seq == c.j.front.seq {
+		c.caughtUp()
+	}
+	if r.flags&flagDeferred != 0 {
+		c.deferredAhead--
+		c.passed++
+		return false, nil
+	}
+	slot := c.out.add(r.seq)
+	e := c.out.get(slot)
+	e.pos = at.pos
+	e.attempts = 1
+	c.j.refer(at.pos, 1)
+	c.fly(slot, now, deadline, owner)
+	*d = Delivery{Seq: r.seq, Timestamp: r.timestamp, Attempts: 1, Body: r.body}
+	return true, nil
+}
+
+// leap moves the read position over the first gap.
+func (c *Cursor) leap() {
+	g := c.gaps[0]
+	c.gaps = c.gaps[1:]
+	c.gapAhead -= int64(g.to.seq-g.from) - g.deferred
+	c.deferredAhead -= g.deferred
+	c.passed += g.deferred
+	c.read = g.to
+	c.touched()
+	if c.read.seq == c.j.front.seq {
+		c.caughtUp()
+	}
+}
+
+// caughtUp is called when the cursor has read all there is.
+func (c *Cursor) caughtUp() {
+	c.ahead.drop()
+	c.j.behind--
+	c.j.trim()
+}
+
+// touched notes that the read position moved.
+func (c *Cursor) touched() {
+	if !c.dirty && !c.silent {
+		c.dirty = true
+		c.j.events.dirty = append(c.j.events.dirty, c)
+	}
+	if s := c.j.segments; len(s) > 1 && c.read.pos >= s[0].end {
+		c.j.reclaimable = true
+	}
+}
+
+// skipDamage moves the read position to the next intact record.
+func (c *Cursor) skipDamage() {
+	to := c.j.resync(c.read)
+	lost := int64(to.seq - c.read.seq)
+	// The deferred ones among them were handed over by their own entries;
+	// what cannot be told apart any more is counted as lost here.
+	c.deferredAhead = min(c.deferredAhead, int64(c.j.front.seq-to.seq))
+	c.j.damaged("damaged records were skipped", lost, "cursor", c.name, "sequence", c.read.seq)
+	c.read = to
+	c.touched()
+	if c.read.seq == c.j.front.seq {
+		c.caughtUp()
+	}
+}
+
+// damaged counts damaged records and tells the operator.
+func (j *Journal) damaged(msg string, n int64, args ...any) {
+	j.corrupt += n
+	j.report(slog.LevelError, msg, append(args, "messages", n)...)
+}
+
+// fly puts an outstanding message in flight.
+func (c *Cursor) fly(slot uint32, now, deadline int64, owner uint32) {
+	e := c.out.get(slot)
+	e.state = stateInFlight
+	e.owner = owner
+	e.since = now
+	e.at = deadline
+	c.inFlight++
+	c.enqueue(slot, deadline-now)
+}
+
+// noList is entry.queue of a message in flight that is in the heap.
+const noList = 255
+
+// enqueue puts a message in flight into the list of its timeout. Deadlines in
+// a list never decrease, so that the first is the next; a message that would
+// break this, and timeouts beyond the lists, go into the heap.
+func (c *Cursor) enqueue(slot uint32, timeout int64) {
+	e := c.out.get(slot)
+	e.queue = noList
+	for i := range c.flights {
+		f := &c.flights[i]
+		if f.list.n == 0 {
+			f.timeout = timeout // free; that another list has the same timeout does no harm
+		}
+		if f.timeout == timeout {
+			if f.list.n == 0 || c.out.get(f.list.tail).at <= e.at {
+				e.queue = uint8(i)
+			}
+			break
+		}
+	}
+	if e.queue == noList {
+		c.heap.push(&c.out, slot)
+		return
+	}
+	c.out.pushBack(&c.flights[e.queue].list, slot)
+}
+
+// land takes a message out of flight.
+func (c *Cursor) land(slot uint32) {
+	e := c.out.get(slot)
+	if e.queue == noList {
+		c.heap.remove(&c.out, slot)
+	} else {
+		c.out.unlink(&c.flights[e.queue].list, slot)
+	}
+	c.inFlight--
+	e.state = stateNone
+}
+
+// owned returns the slot of a message in flight with owner.
+func (c *Cursor) owned(seq uint64, owner uint32) (slot uint32, err error) {
+	slot = c.out.find(seq)
+	if slot == 0 {
+		return 0, ErrNotInFlight
+	}
+	switch e := c.out.get(slot); {
+	case e.state != stateInFlight:
+		return 0, ErrNotInFlight
+	case e.owner != owner:
+		return 0, ErrNotOwner
+	}
+	return slot, nil
+}
+
+// forget drops a message that is in no list and no heap.
+func (c *Cursor) forget(slot uint32) {
+	e := c.out.get(slot)
+	seq, pos := e.seq, e.pos
+	c.out.remove(slot)
+	c.j.refer(pos, -1)
+	c.finished(seq)
+}
+
+// Finish forgets a message that is in flight with owner.
+func (c *Cursor) Finish(seq uint64, owner uint32) error {
+	slot, err := c.owned(seq, owner)
+	if err != nil {
+		return err
+	}
+	c.land(slot)
+	c.forget(slot)
+	return nil
+}
+
+// Requeue gives back a message that is in flight with owner. It waits again at
+// once when due is 0, else it is deferred until then.
+func (c *Cursor) Requeue(seq uint64, owner uint32, due int64) error {
+	slot, err := c.owned(seq, owner)
+	if err != nil {
+		return err
+	}
+	c.land(slot)
+	if due == 0 {
+		c.wait(slot)
+		return nil
+	}
+	c.deferUntil(slot, due)
+	if !c.silent {
+		c.stage()
+		c.j.events.requeued(c, c.out.get(slot))
+	}
+	return nil
+}
+
+// wait lets a message wait for its next delivery.
+func (c *Cursor) wait(slot uint32) {
+	c.out.get(slot).state = stateWaiting
+	c.out.pushBack(&c.waiting, slot)
+}
+
+// deferUntil lets a message wait for its time.
+func (c *Cursor) deferUntil(slot uint32, due int64) {
+	e := c.out.get(slot)
+	e.state = stateDeferred
+	e.at = due
+	c.deferred++
+	c.heap.push(&c.out, slot)
+}
+
+// putDeferred adds an outstanding message that is deferred.
+func (c *Cursor) putDeferred(p place, attempts uint16, due int64) {
+	slot := c.out.add(p.seq)
+	e := c.out.get(slot)
+	e.pos = p.pos
+	e.attempts = attempts
+	c.j.refer(p.pos, 1)
+	c.deferUntil(slot, due)
+}
+
+// putWaiting adds an outstanding message that waits.
+func (c *Cursor) putWaiting(p place, attempts uint16) {
+	slot := c.out.add(p.seq)
+	e := c.out.get(slot)
+	e.pos = p.pos
+	e.attempts = attempts
+	c.j.refer(p.pos, 1)
+	c.wait(slot)
+}
+
+// Touch sets the deadline of a message that is in flight with owner, at most
+// limit after its delivery.
+func (c *Cursor) Touch(seq uint64, owner uint32, deadline, limit int64) error {
+	slot, err := c.owned(seq, owner)
+	if err != nil {
+		return err
+	}
+	e := c.out.get(slot)
+	c.land(slot)
+	e.state = stateInFlight
+	e.at = min(deadline, e.since+limit)
+	// Not into a list: touches are rare, and their deadlines in no order.
+	e.queue = noList
+	c.heap.push(&c.out, slot)
+	c.inFlight++
+	return nil
+}
+
+// Due is the earliest time at which Expire has something to do; ok is false
+// when there is none.
+func (c *Cursor) Due() (at int64, ok bool) {
+	if slot := c.heap.min(); slot != 0 {
+		at, ok = c.out.get(slot).at, true
+	}
+	for i := range c.flights {
+		if l := &c.flights[i].list; l.n > 0 {
+			if first := c.out.get(l.head).at; !ok || first < at {
+				at, ok = first, true
+			}
+		}
+	}
+	return at, ok
+}
+
+// Expire lets wait again what has been in flight beyond its deadline, and what
+// was deferred and is due. timedOut is called for each of the former; it must
+// not call the cursor.
+func (c *Cursor) Expire(now int64, timedOut func(seq uint64, owner uint32)) (expired, released int) {
+	late := func(slot uint32) {
+		e := c.out.get(slot)
+		c.land(slot)
+		c.wait(slot)
+		expired++
+		timedOut(e.seq, e.owner)
+	}
+	for i := range c.flights {
+		l := &c.flights[i].list
+		for l.n > 0 && c.out.get(l.head).at <= now {
+			late(l.head)
+		}
+	}
+	for slot := c.heap.min(); slot != 0 && c.out.get(slot).at <= now; slot = c.heap.min() {
+		if c.out.get(slot).state == stateInFlight {
+			late(slot)
+			continue
+		}
+		c.heap.pop(&c.out)
+		c.deferred--
+		c.wait(slot)
+		released++
+	}
+	return expired, released
+}
+
+// Release lets wait again everything that is in flight with owner, and calls
+// gone for each.
+func (c *Cursor) Release(owner uint32, gone func(seq uint64)) int {
+	var slots []uint32
+	c.out.each(func(slot uint32) {
+		if e := c.out.get(slot); e.state == stateInFlight && e.owner == owner {
+			slots = append(slots, slot)
+		}
+	})
+	for _, slot := range slots {
+		c.land(slot)
+		c.wait(slot)
+		gone(c.out.get(slot).seq)
+	}
+	return len(slots)
+}
+
+// Empty drops all that waits, is in flight or is deferred.
+func (c *Cursor) Empty() {
+	c.drop()
+	if c.read.seq != c.j.front.seq {
+		c.read = c.j.front
+		c.caughtUp()
+	}
+	c.deferredAhead, c.gapAhead, c.gaps, c.passed = 0, 0, nil, 0
+	c.runLength = 0
+	c.logged = c.read
+	if !c.silent {
+		c.j.events.emptied(c)
+	}
+	c.j.reclaimable = true
+}
+
+// drop forgets everything outstanding.
+func (c *Cursor) drop() {
+	c.out.each(func(slot uint32) { c.j.refer(c.out.get(slot).pos, -1) })
+	c.out.reset()
+	c.waiting = list{}
+	for i := range c.flights {
+		c.flights[i].list = list{}
+	}
+	c.heap = dueHeap{}
+	c.inFlight, c.deferred = 0, 0
+	c.ahead.drop()
+}

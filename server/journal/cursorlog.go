@@ -1,0 +1,388 @@
+package journal
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"log/slog"
+	"slices"
+)
+
+// The cursor file says what has happened to the messages: what was read, what
+// is finished, what waits for its time. It is a header as a segment has, then
+// blocks, little-endian:
+//
+//	 0        4        8
+//	+--------+--------+------------------------------------------------+
+//	| crc32c | length | end (sequence, position) | event | event | ... |
+//	+--------+--------+------------------------------------------------+
+//
+// The checksum covers length and payload. end is the journal's committed end
+// when the block was written: what stands behind the last block's end is found
+// by reading the journal itself. The first block of a file is a snapshot of
+// everything. All numbers in a block are uvarints.
+const (
+	blockHeader = 8
+
+	// rewriteAt is the size at which a cursor file is first rewritten;
+	// after that it may grow to twice its snapshot.
+	rewriteAt = 1 << 20
+
+	// eventsKept bounds the events that wait while the file can't be
+	// written. Beyond it they are dropped, and a snapshot takes their place.
+	eventsKept = 1 << 20
+)
+
+// Events. "front" stands for the frontier's sequence and position.
+const (
+	evCreate   = iota + 1 // cursor, name, read (sequence, position), deferredAhead, paused
+	evDelete              // cursor, front
+	evPause               // cursor, 0 or 1
+	evHold                // 0 or 1, front
+	evFront               // front
+	evRead                // cursor, sequence, position, deferred records passed
+	evFinish              // cursor, first sequence, how many
+	evRequeue             // cursor, sequence, attempts, due
+	evAgain               // cursor, sequence, attempts: delivered once more
+	evDeferred            // sequence, position, due: published with a delay
+	evEmpty               // cursor, front
+	evMessage             // cursor, sequence, position, attempts, due or 0: outstanding, in a snapshot
+	evGap                 // cursor, first sequence, end (sequence, position), deferred: in a snapshot
+	evMoved               // cursor, sequence, position: its record was copied there
+)
+
+// eventLog is the cursor file and what is to be written to it.
+type eventLog struct {
+	file       File
+	generation uint64
+	size       int64 // of the file
+	snapshot   int64 // size of the snapshot it began with
+	buf        []byte
+	dirty      []*Cursor // cursors with something to stage
+	stale      bool      // buf was dropped, or the file is not to be trusted: write a snapshot
+	outdated   []string  // files that may go after the next Sync
+	frontDirty bool
+}
+
+func (j *Journal) durableCursors() bool {
+	return slices.ContainsFunc(j.cursors, func(c *Cursor) bool { return !c.options.Ephemeral })
+}
+
+// waiting reports whether there is something to write.
+func (l *eventLog) waiting(j *Journal) bool {
+	return len(l.buf) > 0 || len(l.dirty) > 0 || l.frontDirty || l.stale
+}
+
+// add appends an event of numbers.
+func (l *eventLog) add(kind byte, numbers ...uint64) {
+	l.buf = appendEvent(l.buf, kind, numbers...)
+}
+
+func appendEvent(b []byte, kind byte, numbers ...uint64) []byte {
+	b = append(b, kind)
+	for _, n := range numbers {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
+
+func appendCreate(b []byte, c *Cursor) []byte {
+	b = append(b, evCreate)
+	b = binary.AppendUvarint(b, uint64(c.id))
+	b = binary.AppendUvarint(b, uint64(len(c.name)))
+	b = append(b, c.name...)
+	paused := uint64(0)
+	if c.paused {
+		paused = 1
+	}
+	for _, n := range [...]uint64{c.read.seq, uint64(c.read.pos), uint64(c.deferredAhead), paused} {
+		b = binary.AppendUvarint(b, n)
+	}
+	return b
+}
+
+// stage puts what the cursor has gathered into the log: first how far it has
+// read, then what was finished, so that the log never finishes a message that
+// it has not seen.
+func (c *Cursor) stage() {
+	l := &c.j.events
+	if c.read != c.logged {
+		l.add(evRead, uint64(c.id), c.read.seq, uint64(c.read.pos), uint64(c.passed))
+		c.logged, c.passed = c.read, 0
+	}
+	if c.runLength > 0 {
+		l.add(evFinish, uint64(c.id), c.runStart, c.runLength)
+		c.runLength = 0
+	}
+}
+
+// stageAll stages every cursor, so that the next event stands in the order in
+// which things happened.
+func (l *eventLog) stageAll() {
+	for i, c := range l.dirty {
+		c.stage()
+		c.dirty = false
+		l.dirty[i] = nil
+	}
+	l.dirty = l.dirty[:0]
+}
+
+// finished notes that a message is forgotten. Messages finished in order make
+// one run.
+func (c *Cursor) finished(seq uint64) {
+	if c.silent {
+		return
+	}
+	if !c.dirty {
+		c.dirty = true
+		c.j.events.dirty = append(c.j.events.dirty, c)
+	}
+	if c.runLength > 0 && seq == c.runStart+c.runLength {
+		c.runLength++
+		return
+	}
+	if c.runLength > 0 {
+		c.stage()
+	}
+	c.runStart, c.runLength = seq, 1
+}
+
+// redelivered notes another delivery of a message.
+func (c *Cursor) redelivered(e *entry) {
+	if c.silent {
+		return
+	}
+	c.stage()
+	c.j.events.add(evAgain, uint64(c.id), e.seq, uint64(e.attempts))
+}
+
+func (l *eventLog) requeued(c *Cursor, e *entry) {
+	l.add(evRequeue, uint64(c.id), e.seq, uint64(e.attempts), uint64(e.at))
+}
+
+func (l *eventLog) created(c *Cursor) {
+	l.stageAll()
+	c.logged = c.read
+	l.buf = appendCreate(l.buf, c)
+}
+
+func (l *eventLog) deleted(c *Cursor) {
+	l.stageAll()
+	l.add(evDelete, uint64(c.id), c.j.front.seq, uint64(c.j.front.pos))
+}
+
+func (l *eventLog) emptied(c *Cursor) {
+	l.stageAll()
+	l.add(evEmpty, uint64(c.id), c.j.front.seq, uint64(c.j.front.pos))
+}
+
+func (l *eventLog) pause(c *Cursor) {
+	on := uint64(0)
+	if c.paused {
+		on = 1
+	}
+	l.add(evPause, uint64(c.id), on)
+}
+
+func (l *eventLog) hold(j *Journal) {
+	if j.volatile {
+		return
+	}
+	l.stageAll()
+	on := uint64(0)
+	if j.held {
+		on = 1
+	}
+	l.add(evHold, on, j.front.seq, uint64(j.front.pos))
+}
+
+func (l *eventLog) setFront(j *Journal) {
+	if j.volatile {
+		return
+	}
+	l.stageAll()
+	l.add(evFront, j.front.seq, uint64(j.front.pos))
+}
+
+// frontMoved notes that the frontier followed the end. With a durable cursor
+// the log says so by itself; with ephemeral ones only, the messages they were
+// given must not come back after a restart.
+func (l *eventLog) frontMoved(j *Journal) {
+	l.frontDirty = !j.volatile && len(j.cursors) > 0 && !j.durableCursors()
+}
+
+// deferrals notes the deferred records committed from a place on.
+func (l *eventLog) deferrals(j *Journal, from place) {
+	if j.volatile {
+		return
+	}
+	first := len(j.deferred)
+	for first > 0 && j.deferred[first-1].seq >= from.seq {
+		first--
+	}
+	for _, d := range j.deferred[first:] {
+		l.add(evDeferred, d.seq, uint64(d.pos), uint64(d.due))
+	}
+}
+
+// WriteEvents writes what has happened to the messages since the last call,
+// with one write. After an error nothing is lost: it is written with the next
+// call. Until then the death of the process makes messages come back that were
+// answered meanwhile.
+func (j *Journal) WriteEvents() error {
+	if j.closed {
+		return ErrClosed
+	}
+	l := &j.events
+	l.stageAll()
+	if l.frontDirty {
+		l.frontDirty = false
+		l.add(evFront, j.front.seq, uint64(j.front.pos))
+	}
+	if j.reclaimable {
+		j.reclaim()
+	}
+	if len(l.buf) == 0 && !l.stale {
+		return nil
+	}
+	if l.stale || l.generation == 0 || l.size+int64(len(l.buf)) > max(rewriteAt, 2*l.snapshot) {
+		return l.rewrite(j)
+	}
+	err := l.write(j)
+	if err != nil && len(l.buf) > eventsKept {
+		l.buf, l.stale = nil, true
+	}
+	return err
+}
+
+// write appends the waiting events as one block.
+func (l *eventLog) write(j *Journal) error {
+	if l.file == nil {
+		f, err := j.fs.Open(cursorName(l.generation), false)
+		if err != nil {
+			l.stale = true
+			return fmt.Errorf("open cursor file: %w", err)
+		}
+		l.file = f
+	}
+	b := sealBlock(make([]byte, 0, len(l.buf)+32), j.end, l.buf)
+	if _, err := l.file.WriteAt(b, l.size); err != nil {
+		return fmt.Errorf("write cursor file: %w", err)
+	}
+	j.unflushed = true
+	l.size += int64(len(b))
+	l.buf = l.buf[:0]
+	return nil
+}
+
+// sealBlock appends a block of events.
+func sealBlock(dst []byte, end place, events []byte) []byte {
+	start := len(dst)
+	dst = append(dst, make([]byte, blockHeader)...)
+	dst = binary.AppendUvarint(dst, end.seq)
+	dst = binary.AppendUvarint(dst, uint64(end.pos))
+	dst = append(dst, events...)
+	b := dst[start:]
+	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-blockHeader))
+	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
+	return dst
+}
+
+// rewrite begins a new generation of the file with a snapshot. The old one
+// goes once the new one is sure to survive the loss of power.
+func (l *eventLog) rewrite(j *Journal) error {
+	l.stageAll()
+	next := l.generation + 1
+	temp, name := cursorName(next)+tempSuffix, cursorName(next)
+	b := appendHeader(nil, cursorMagic, 0, j.firstSeq)
+	b = sealBlock(b, j.end, j.appendSnapshot(nil))
+	f, err := j.fs.Open(temp, true)
+	if err == nil {
+		if _, err = f.WriteAt(b, 0); err == nil {
+			err = j.fs.Rename(temp, name)
+		}
+		if err != nil {
+			_ = f.Close()
+			_ = j.fs.Remove(temp) // if this fails too, Open removes it
+		}
+	}
+	if err != nil {
+		if len(l.buf) > eventsKept {
+			l.buf, l.stale = nil, true
+		}
+		return fmt.Errorf("rewrite cursor file: %w", err)
+	}
+	if l.file != nil {
+		// A Sync may be at it; the next one closes it.
+		j.unsynced = append(j.unsynced, l.file)
+		l.file = nil
+	}
+	if l.generation != 0 {
+		l.outdated = append(l.outdated, cursorName(l.generation))
+	}
+	l.file, l.generation, l.stale = f, next, false
+	l.size, l.snapshot = int64(len(b)), int64(len(b))
+	l.buf = l.buf[:0]
+	j.newNames, j.unflushed = true, true
+	if j.neverSync {
+		j.closeUnsynced()
+		for _, old := range l.outdated {
+			if err := j.fs.Remove(old); err != nil {
+				j.report(slog.LevelWarn, "remove an old cursor file", "file", old, "err", err)
+			}
+		}
+		l.outdated = nil
+	}
+	return nil
+}
+
+// appendSnapshot appends the events that make the present state.
+func (j *Journal) appendSnapshot(b []byte) []byte {
+	held := uint64(0)
+	if j.held {
+		held = 1
+	}
+	// The frontier comes first: cursors are created at it and then put where
+	// they stand. Deferred records beyond it come last, when there are
+	// cursors to be given them if it moves.
+	b = appendEvent(b, evHold, held, j.front.seq, uint64(j.front.pos))
+	b = appendEvent(b, evFront, j.front.seq, uint64(j.front.pos))
+	for _, c := range j.cursors {
+		if c.options.Ephemeral {
+			continue
+		}
+		b = appendCreate(b, c)
+		for _, g := range c.gaps {
+			b = appendEvent(b, evGap, uint64(c.id), g.from, g.to.seq, uint64(g.to.pos), uint64(g.deferred))
+		}
+		// Those that wait keep their order; the others have their times.
+		for slot := c.waiting.head; slot != 0; slot = c.out.get(slot).next {
+			b = appendMessage(b, c, c.out.get(slot))
+		}
+		c.out.each(func(slot uint32) {
+			if e := c.out.get(slot); e.state != stateWaiting {
+				b = appendMessage(b, c, e)
+			}
+		})
+	}
+	for _, d := range j.deferred[:j.committedDeferrals()] {
+		b = appendEvent(b, evDeferred, d.seq, uint64(d.pos), uint64(d.due))
+	}
+	return b
+}
+
+func appendMessage(b []byte, c *Cursor, e *entry) []byte {
+	due := uint64(0)
+	if e.state == stateDeferred {
+		due = uint64(e.at)
+	}
+	return appendEvent(b, evMessage, uint64(c.id), e.seq, uint64(e.pos), uint64(e.attempts), due)
+}
+
+// close closes the file; it opens again by itself.
+func (l *eventLog) close() {
+	if l.file != nil {
+		_ = l.file.Close()
+		l.file = nil
+	}
+}

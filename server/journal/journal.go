@@ -1,0 +1,478 @@
+package journal
+
+import (
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+)
+
+// Options are what a journal needs. FS is required.
+type Options struct {
+	// FS is the journal's own directory: OSDir or Memory.
+	FS FS
+
+	// FirstSeq is the sequence of the first message of a new journal.
+	FirstSeq uint64
+
+	// SegmentBytes is the size at which a new segment begins. 0 means
+	// 100 MiB, which is nsqd's --max-bytes-per-file.
+	SegmentBytes int64
+
+	// MaxBody is the longest body: what is longer in a file is damage.
+	// 0 means 256 MiB, the most that a record can hold.
+	MaxBody int
+
+	// Volatile journals write no cursor file: nothing has to survive.
+	Volatile bool
+
+	// NeverSync says that Sync will not be called, so that nothing has to be
+	// kept for it.
+	NeverSync bool
+
+	// Blocks is the free list of tail blocks; nil means one of its own.
+	Blocks *Blocks
+
+	// Log receives what an operator has to know, damage above all; nil is
+	// silence.
+	Log func(level slog.Level, msg string, args ...any)
+}
+
+// place is a message's sequence with the position of its record.
+type place struct {
+	seq uint64
+	pos int64
+}
+
+// deferral is a record that was published with a delay.
+type deferral struct {
+	place
+	due int64
+}
+
+// Journal is one topic's record of messages. It is not safe for concurrent
+// use.
+type Journal struct {
+	fs        FS
+	pool      *Blocks
+	log       func(level slog.Level, msg string, args ...any)
+	segBytes  int64
+	maxBody   int
+	firstSeq  uint64
+	neverSync bool
+	volatile  bool
+	closed    bool
+
+	end   place // behind the last committed record
+	tail  place // behind the last record
+	front place // the frontier: what is before it was given to the cursors
+	held  bool
+
+	blocks   []block // the last records, oldest first
+	segments []*segment
+	reading  *segment // the sealed segment that is open
+	unsynced []File   // files that were sealed since the last Sync
+	newNames bool     // files were created or removed since the last Sync
+
+	unflushed bool         // something was written since the last Sync
+	syncing   atomic.Int32 // functions returned by Sync that have not finished; they run on other goroutines
+	scratch   readAhead
+
+	deferred []deferral // beyond the frontier, the uncommitted ones last
+
+	cursors     []*Cursor
+	nextCursor  uint32
+	behind      int  // cursors that have not read up to the frontier
+	reclaimable bool // a segment may have become free
+
+	events  eventLog
+	corrupt int64 // damaged records met so far
+}
+
+// Append adds a message at the end and returns its sequence. timestamp is when
+// it was published and due, when not 0, the time before which it must not be
+// delivered, both in unix nanoseconds. body is copied. Nobody sees the message
+// before Commit.
+func (j *Journal) Append(timestamp, due int64, body []byte) (seq uint64) {
+	seq = j.tail.seq
+	n := recordSize(len(body), due)
+	putRecord(j.reserve(n), seq, timestamp, due, 0, body)
+	if due != 0 {
+		j.deferred = append(j.deferred, deferral{j.tail, due})
+	}
+	j.tail.seq++
+	j.tail.pos += int64(n)
+	return seq
+}
+
+// Uncommitted is the number of messages appended since the last Commit.
+func (j *Journal) Uncommitted() int { return int(j.tail.seq - j.end.seq) }
+
+// Dirty reports whether Commit or WriteEvents has something to write.
+func (j *Journal) Dirty() bool {
+	return j.tail != j.end || j.events.waiting(j)
+}
+
+// Commit writes what was appended with one write, after which it survives the
+// death of the process, and gives it to the cursors. On an error, a full disk
+// for example, nothing of it was kept: the messages are gone and their
+// sequences are used again. What was committed before is not touched.
+func (j *Journal) Commit() error {
+	if j.closed {
+		return ErrClosed
+	}
+	if j.tail == j.end {
+		return nil
+	}
+	if err := j.writeTail(); err != nil {
+		j.takeBack()
+		return err
+	}
+	from := j.end
+	j.end = j.tail
+	j.tailSegment().end = j.end.pos
+	j.unflushed = true
+	j.events.deferrals(j, from)
+	j.advance()
+	j.trim()
+	if j.reclaimable {
+		j.reclaim()
+	}
+	return nil
+}
+
+// writeTail writes the uncommitted records to the tail segment.
+func (j *Journal) writeTail() error {
+	// A tail segment that ends elsewhere is one that lost records.
+	if s := j.tailSegment(); s == nil || s.end != j.end.pos || s.end-s.base >= j.segBytes {
+		if err := j.roll(); err != nil {
+			return err
+		}
+	}
+	s := j.tailSegment()
+	f, err := j.open(s)
+	if err != nil {
+		return err
+	}
+	for i := range j.blocks {
+		b := &j.blocks[i]
+		from := max(b.start, j.end.pos)
+		if from >= b.end() {
+			continue
+		}
+		if _, err := f.WriteAt(b.buf[from-b.start:], s.offset(from)); err != nil {
+			return fmt.Errorf("write segment %s: %w", s.name(), err)
+		}
+	}
+	return nil
+}
+
+// takeBack forgets the uncommitted records, in memory and in the file.
+func (j *Journal) takeBack() {
+	if s := j.tailSegment(); s != nil && s.file != nil {
+		if err := s.file.Truncate(s.offset(j.end.pos)); err != nil {
+			// The next successful write goes over the same place, so this
+			// matters only if the process dies before it: then messages that
+			// were refused may come back.
+			j.report(slog.LevelWarn, "truncate segment after a failed write", "segment", s.name(), "err", err)
+		}
+	}
+	j.cutTail()
+	j.tail = j.end
+	n := len(j.deferred)
+	for n > 0 && j.deferred[n-1].seq >= j.end.seq {
+		n--
+	}
+	j.deferred = j.deferred[:n]
+}
+
+// follows reports whether the frontier follows the end: there is a cursor to
+// give messages to, and the journal is not held.
+func (j *Journal) follows() bool { return !j.held && len(j.cursors) > 0 }
+
+// advance moves the frontier to the committed end, which gives what lies
+// between to every cursor.
+func (j *Journal) advance() {
+	if !j.follows() || j.front.seq == j.end.seq && j.front.pos == j.end.pos {
+		return
+	}
+	n := j.committedDeferrals()
+	for _, c := range j.cursors {
+		c.take(j.front, j.end, j.deferred[:n])
+	}
+	j.deferred = slices.Delete(j.deferred, 0, n)
+	j.front = j.end
+	j.countBehind()
+	j.events.frontMoved(j)
+}
+
+// countBehind counts the cursors that have not read up to the frontier.
+func (j *Journal) countBehind() {
+	j.behind = 0
+	for _, c := range j.cursors {
+		if c.read.seq != j.front.seq {
+			j.behind++
+		}
+	}
+}
+
+// committedDeferrals is the number of deferred records between the frontier
+// and the committed end.
+func (j *Journal) committedDeferrals() int {
+	n := len(j.deferred)
+	for n > 0 && j.deferred[n-1].seq >= j.end.seq {
+		n--
+	}
+	return n
+}
+
+// Hold stops the frontier, or lets it go again: while held, messages are kept
+// and no cursor is given any. It is what pausing a topic means, and survives a
+// restart.
+func (j *Journal) Hold(on bool) {
+	if j.held == on {
+		return
+	}
+	j.held = on
+	j.events.hold(j)
+	j.advance()
+}
+
+// Held reports whether the frontier is held.
+func (j *Journal) Held() bool { return j.held }
+
+// Depth is the number of messages beyond the frontier, without the deferred
+// ones.
+func (j *Journal) Depth() int64 {
+	return int64(j.end.seq-j.front.seq) - int64(j.committedDeferrals())
+}
+
+// Deferred is the number of deferred messages beyond the frontier.
+func (j *Journal) Deferred() int64 { return int64(j.committedDeferrals()) }
+
+// Discard drops the messages beyond the frontier. Cursors keep theirs.
+func (j *Journal) Discard() {
+	n := j.committedDeferrals()
+	j.deferred = slices.Delete(j.deferred, 0, n)
+	if j.front == j.end {
+		return
+	}
+	// A cursor that has read everything stands at the frontier and moves
+	// with it; one that has not meets the hole when it gets there.
+	for _, c := range j.cursors {
+		c.pass(j.front, j.end, 0)
+	}
+	j.front = j.end
+	j.countBehind()
+	j.events.setFront(j)
+	j.reclaimable = true
+}
+
+// Cursors are the journal's cursors, the recovered ones included, in the order
+// of their creation. The slice belongs to the journal.
+func (j *Journal) Cursors() []*Cursor { return j.cursors }
+
+// CreateCursor adds a cursor at the frontier. The first one is given all that
+// has waited there, later ones only what comes after them.
+func (j *Journal) CreateCursor(name string, o CursorOptions) *Cursor {
+	j.nextCursor++
+	c := &Cursor{j: j, id: j.nextCursor, name: name, options: o, read: j.front}
+	c.silent = o.Ephemeral || j.volatile
+	j.cursors = append(j.cursors, c)
+	if !c.silent {
+		j.events.created(c)
+	}
+	j.advance()
+	return c
+}
+
+// DeleteCursor removes a cursor and all it holds. After the last one the
+// frontier stands still and messages wait for the next first cursor.
+func (j *Journal) DeleteCursor(c *Cursor) {
+	i := slices.Index(j.cursors, c)
+	if i < 0 {
+		return
+	}
+	c.drop()
+	j.cursors = slices.Delete(j.cursors, i, i+1)
+	j.countBehind()
+	if !c.silent {
+		j.events.deleted(c)
+	}
+	j.events.frontMoved(j)
+	j.reclaimable = true
+}
+
+// FirstSeq is the sequence that the journal began with.
+func (j *Journal) FirstSeq() uint64 { return j.firstSeq }
+
+// NextSeq is the sequence of the next message.
+func (j *Journal) NextSeq() uint64 { return j.tail.seq }
+
+// Corrupt is the number of damaged records met since the journal was opened.
+func (j *Journal) Corrupt() int64 { return j.corrupt }
+
+// Segments is the number of segment files.
+func (j *Journal) Segments() int { return len(j.segments) }
+
+// Bytes is the size of the segment files.
+func (j *Journal) Bytes() int64 {
+	var n int64
+	for _, s := range j.segments {
+		n += s.end - s.base + fileHeader
+	}
+	return n
+}
+
+// reclaim deletes the sealed segments that nobody needs: every cursor has read
+// past them, and no outstanding message points into them.
+func (j *Journal) reclaim() {
+	j.reclaimable = false
+	if len(j.segments) < 2 {
+		return
+	}
+	low := j.front.pos
+	for _, c := range j.cursors {
+		low = min(low, c.read.pos)
+	}
+	tail := j.tailSegment()
+	j.settle()
+	free := func(s *segment) bool { return s.end <= low && s.refs == 0 && !s.moved }
+	for _, s := range j.segments {
+		if s == tail || !free(s) {
+			continue
+		}
+		s.close()
+		if err := j.fs.Remove(s.name()); err != nil {
+			j.report(slog.LevelWarn, "remove a finished segment", "segment", s.name(), "err", err)
+		}
+		j.newNames = true
+	}
+	j.segments = slices.DeleteFunc(j.segments, func(s *segment) bool { return s != tail && free(s) })
+	if j.reading != nil && !slices.Contains(j.segments, j.reading) {
+		j.reading = nil
+	}
+	j.moveStragglers(low)
+}
+
+// Sync returns the work that makes everything committed and written so far
+// survive the loss of power. The function may run on any goroutine, once,
+// while the journal goes on, but must have returned before the next one runs.
+// It returns the first error, after which nothing is known about the files.
+func (j *Journal) Sync() func() error {
+	sealed := j.unsynced
+	j.unsynced = nil
+	files := slices.Clone(sealed)
+	if s := j.tailSegment(); s != nil && s.file != nil {
+		files = append(files, s.file)
+	}
+	if j.events.file != nil {
+		files = append(files, j.events.file)
+	}
+	names := j.newNames
+	j.newNames, j.unflushed = false, false
+	j.syncing.Add(1)
+	old := j.events.outdated
+	j.events.outdated = nil
+	fs := j.fs
+	return func() error {
+		defer j.syncing.Add(-1)
+		var first error
+		note := func(err error) {
+			if first == nil && err != nil {
+				first = fmt.Errorf("sync: %w", err)
+			}
+		}
+		for _, f := range files {
+			note(f.Sync())
+		}
+		for _, f := range sealed {
+			_ = f.Close()
+		}
+		if names {
+			note(fs.SyncDir())
+		}
+		if first == nil {
+			// Only now is the new cursor file sure to be there after a loss
+			// of power, so only now may the old one go.
+			for _, name := range old {
+				note(fs.Remove(name))
+			}
+		}
+		return first
+	}
+}
+
+// Idle closes the files and gives memory back; both return by themselves when
+// they are needed. It is for journals that had nothing to do for a while.
+func (j *Journal) Idle() {
+	if j.closed || j.Dirty() {
+		return
+	}
+	for _, b := range j.blocks {
+		j.pool.give(b.buf)
+	}
+	j.blocks = nil
+	j.scratch.drop()
+	for _, c := range j.cursors {
+		c.ahead.drop()
+	}
+	if !j.neverSync && (j.unflushed || j.syncing.Load() != 0) {
+		return // the files are still wanted
+	}
+	for _, s := range j.segments {
+		s.close()
+	}
+	j.reading = nil
+	j.events.close()
+}
+
+// Close commits, writes the cursors compactly and closes the files.
+func (j *Journal) Close() error {
+	if j.closed {
+		return nil
+	}
+	err := j.Commit()
+	if !j.volatile {
+		if e := j.events.rewrite(j); err == nil {
+			err = e
+		}
+	}
+	if !j.neverSync && j.unflushed {
+		if e := j.Sync()(); err == nil {
+			err = e
+		}
+	}
+	j.release()
+	return err
+}
+
+// Remove closes the journal and deletes its directory.
+func (j *Journal) Remove() error {
+	if j.closed {
+		return nil
+	}
+	j.release()
+	return j.fs.RemoveAll()
+}
+
+// release closes files and gives memory back, for good.
+func (j *Journal) release() {
+	j.closed = true
+	j.closeUnsynced()
+	for _, s := range j.segments {
+		s.close()
+	}
+	j.events.close()
+	for _, b := range j.blocks {
+		j.pool.give(b.buf)
+	}
+	j.blocks = nil
+}
+
+// report tells the operator.
+func (j *Journal) report(level slog.Level, msg string, args ...any) {
+	if j.log != nil {
+		j.log(level, msg, args...)
+	}
+}

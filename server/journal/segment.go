@@ -1,0 +1,204 @@
+package journal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+)
+
+// segment is one file of records.
+type segment struct {
+	base  int64  // position of its first record
+	first uint64 // sequence of its first record
+	end   int64  // position behind its last record
+	refs  int    // outstanding messages, of all cursors, whose record is here
+	moved bool   // some of its records were copied to the tail: see stragglers.go
+	file  File   // nil when closed
+}
+
+func (s *segment) name() string { return segmentName(s.base, s.first) }
+
+// offset is where the record at pos stands in the file.
+func (s *segment) offset(pos int64) int64 { return pos - s.base + fileHeader }
+
+// tailSegment is the segment that is being written, nil when there is none.
+func (j *Journal) tailSegment() *segment {
+	if len(j.segments) == 0 {
+		return nil
+	}
+	return j.segments[len(j.segments)-1]
+}
+
+// segmentAt is the segment of the record at pos, nil when there is none. A
+// position in a hole between two segments belongs to none.
+func (j *Journal) segmentAt(pos int64) *segment {
+	if s := j.tailSegment(); s != nil && pos >= s.base {
+		return s // nearly always
+	}
+	i := sort.Search(len(j.segments), func(i int) bool { return j.segments[i].base > pos })
+	if i == 0 || pos >= j.segments[i-1].end {
+		return nil
+	}
+	return j.segments[i-1]
+}
+
+// refer counts an outstanding message at pos into its segment, with n -1 out.
+func (j *Journal) refer(pos int64, n int) {
+	s := j.segmentAt(pos)
+	if s == nil {
+		return
+	}
+	s.refs += n
+	if s.refs == 0 {
+		j.reclaimable = true
+	}
+}
+
+// open returns the segment's file, opening it if need be. Of the sealed
+// segments only one is open at a time.
+func (j *Journal) open(s *segment) (File, error) {
+	if s.file != nil {
+		return s.file, nil
+	}
+	f, err := j.fs.Open(s.name(), false)
+	if err != nil {
+		return nil, fmt.Errorf("open segment %s: %w", s.name(), err)
+	}
+	s.file = f
+	if s != j.tailSegment() {
+		if r := j.reading; r != nil && r != s && r != j.tailSegment() {
+			r.close()
+		}
+		j.reading = s
+	}
+	return f, nil
+}
+
+// close closes the segment's file; it opens again by itself.
+func (s *segment) close() {
+	if s.file != nil {
+		_ = s.file.Close() // everything was written by positioned writes; there is nothing to lose here
+		s.file = nil
+	}
+}
+
+// roll begins a new segment at the committed end.
+func (j *Journal) roll() error {
+	s := &segment{base: j.end.pos, first: j.end.seq, end: j.end.pos}
+	f, err := j.fs.Open(s.name(), true)
+	if err == nil {
+		if _, err = f.WriteAt(appendHeader(nil, segmentMagic, s.base, s.first), 0); err != nil {
+			_ = f.Close()
+			_ = j.fs.Remove(s.name()) // if this fails too, the next roll writes the same name again
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("begin segment %s: %w", s.name(), err)
+	}
+	s.file = f
+	if old := j.tailSegment(); old != nil {
+		if old.file != nil {
+			j.unsynced = append(j.unsynced, old.file)
+			old.file = nil // closed by Sync, or at once when nobody syncs
+		}
+		if j.neverSync {
+			j.closeUnsynced()
+		}
+	}
+	j.newNames = true
+	j.segments = append(j.segments, s)
+	j.reclaimable = true
+	return nil
+}
+
+// closeUnsynced closes the files of sealed segments that wait for a sync.
+func (j *Journal) closeUnsynced() {
+	for _, f := range j.unsynced {
+		_ = f.Close()
+	}
+	j.unsynced = nil
+}
+
+// readAhead is a piece of a segment in memory, for a cursor that is behind.
+type readAhead struct {
+	buf   []byte
+	start int64
+}
+
+// readAheadSize is how much is read at a time by a cursor that is behind.
+const readAheadSize = 64 << 10
+
+// holds returns the n bytes at pos, nil when they are not all there.
+func (r *readAhead) holds(pos int64, n int) []byte {
+	at := pos - r.start
+	if at < 0 || at+int64(n) > int64(len(r.buf)) {
+		return nil
+	}
+	return r.buf[at : at+int64(n)]
+}
+
+// drop gives the memory back.
+func (r *readAhead) drop() { *r = readAhead{} }
+
+// fill reads at least n bytes from pos on, at most to the segment's end.
+func (r *readAhead) fill(j *Journal, s *segment, pos int64, n int) error {
+	size := min(max(n, readAheadSize), int(s.end-pos))
+	if size < n {
+		return errCorrupt // it would reach beyond the segment
+	}
+	f, err := j.open(s)
+	if err != nil {
+		return err
+	}
+	if cap(r.buf) < size || cap(r.buf) > 2*readAheadSize && size <= readAheadSize {
+		r.buf = make([]byte, size, max(size, readAheadSize))
+	}
+	r.buf, r.start = r.buf[:size], pos
+	got, err := f.ReadAt(r.buf, s.offset(pos))
+	if got < n {
+		r.buf = r.buf[:0]
+		if err == nil || errors.Is(err, io.EOF) {
+			return errCorrupt // the file is shorter than it was
+		}
+		return fmt.Errorf("read segment %s: %w", s.name(), err)
+	}
+	r.buf = r.buf[:got]
+	return nil
+}
+
+// readRecord reads the record at pos into rec, from memory when it is there,
+// else through ra. It returns errCorrupt when there is no intact record at
+// pos, and another error when the file could not be read.
+func (j *Journal) readRecord(pos int64, ra *readAhead, rec *record) error {
+	if b := j.inMemory(pos); b != nil {
+		getRecord(b[:peekSize(b)], rec)
+		return nil
+	}
+	s := j.segmentAt(pos)
+	if s == nil || pos >= s.end {
+		return errCorrupt
+	}
+	b := ra.holds(pos, recordHeader)
+	if b == nil {
+		if err := ra.fill(j, s, pos, recordHeader); err != nil {
+			return err
+		}
+		b = ra.holds(pos, recordHeader)
+	}
+	size := peekSize(b)
+	if size > recordSize(j.maxBody, 1) || pos+int64(size) > s.end {
+		return errCorrupt
+	}
+	if b = ra.holds(pos, size); b == nil {
+		if err := ra.fill(j, s, pos, size); err != nil {
+			return err
+		}
+		b = ra.holds(pos, size)
+	}
+	if !intact(b) {
+		return errCorrupt
+	}
+	getRecord(b, rec)
+	return nil
+}

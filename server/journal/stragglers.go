@@ -1,0 +1,125 @@
+package journal
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+// A sealed segment stays as long as one message in it is outstanding. A few
+// stragglers, deferred for a day or never finished, could so keep a whole
+// journal on disk. When several segments are kept by few messages each, those
+// messages are copied to the tail, and the segments go.
+const (
+	stragglerSegments = 4    // so many pinned segments are left in peace
+	stragglersMax     = 4096 // a segment with more outstanding messages is not one of stragglers
+)
+
+// moveStragglers copies the outstanding messages out of segments that nothing
+// else keeps. low is the position below which everything was read.
+func (j *Journal) moveStragglers(low int64) {
+	var pinned []*segment
+	for _, s := range j.segments[:len(j.segments)-1] {
+		if s.end <= low && s.refs > 0 && s.refs <= stragglersMax && !s.moved {
+			pinned = append(pinned, s)
+		}
+	}
+	if len(pinned) <= stragglerSegments || j.tail != j.end {
+		return
+	}
+	copies := make(map[int64]place) // old position to what was copied where
+	for _, c := range j.cursors {
+		c.out.each(func(slot uint32) {
+			e := c.out.get(slot)
+			s := j.segmentAt(e.pos)
+			if _, done := copies[e.pos]; done || s == nil || s.refs > stragglersMax || s.end > low || s.moved {
+				return
+			}
+			var r record
+			if j.readRecord(e.pos, &j.scratch, &r) != nil {
+				return // damage or a failing disk is met when the message is delivered
+			}
+			n := recordSize(len(r.body), r.due)
+			putRecord(j.reserve(n), r.seq, r.timestamp, r.due, flagMoved, r.body)
+			copies[e.pos] = j.tail
+			j.tail.pos += int64(n)
+		})
+	}
+	if err := j.writeTail(); err != nil {
+		j.takeBack()
+		j.report(slog.LevelWarn, "copy stragglers to the tail", "err", err)
+		return
+	}
+	j.end = j.tail
+	j.tailSegment().end = j.end.pos
+	j.unflushed = true
+	j.repoint(copies)
+	for _, s := range pinned {
+		s.moved = true
+	}
+	j.advance()
+	j.reclaimable = true
+}
+
+// repoint lets outstanding messages know where their records are now.
+func (j *Journal) repoint(copies map[int64]place) {
+	for _, c := range j.cursors {
+		c.out.each(func(slot uint32) {
+			e := c.out.get(slot)
+			to, ok := copies[e.pos]
+			if !ok {
+				return
+			}
+			j.refer(e.pos, -1)
+			e.pos = to.pos
+			j.refer(e.pos, 1)
+			if !c.silent {
+				c.stage()
+				j.events.add(evMoved, uint64(c.id), e.seq, uint64(e.pos))
+			}
+		})
+	}
+}
+
+// settle makes the copies of stragglers durable, so that the segments they
+// came from may go. It waits for the disk, which is why it is for the rare
+// case only.
+func (j *Journal) settle() {
+	var moved []*segment
+	for _, s := range j.segments {
+		if s.moved && s.refs == 0 {
+			moved = append(moved, s)
+		}
+	}
+	if len(moved) == 0 || j.tail != j.end {
+		return
+	}
+	if err := j.settleFiles(); err != nil {
+		j.report(slog.LevelWarn, "settle copied stragglers", "err", err)
+		return
+	}
+	for _, s := range moved {
+		s.moved = false
+	}
+}
+
+func (j *Journal) settleFiles() error {
+	if !j.volatile {
+		j.events.stageAll()
+		if err := j.events.write(j); err != nil {
+			return err
+		}
+	}
+	if j.neverSync {
+		return nil
+	}
+	files := append([]File{j.events.file, j.tailSegment().file}, j.unsynced...)
+	for _, f := range files {
+		if f == nil {
+			continue
+		}
+		if err := f.Sync(); err != nil {
+			return fmt.Errorf("sync: %w", err)
+		}
+	}
+	return j.fs.SyncDir()
+}
