@@ -106,11 +106,6 @@ func (d *dataPath) create(topic string) (string, error) {
 	return dir, nil
 }
 
-// remove removes the empty directory of a topic.
-func (d *dataPath) remove(topic string) error {
-	return os.Remove(filepath.Join(d.dir, dirName(topic)))
-}
-
 // sync makes the list of topics safe from a power loss. It may be called from
 // any goroutine.
 func (d *dataPath) sync() error {

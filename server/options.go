@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"os"
 	"time"
+
+	"github.com/nsqloop/nsqloop/server/journal"
 )
 
 // Version is what clients are told: they parse it, and know what to expect of
@@ -135,6 +137,10 @@ type Options struct {
 
 	// Logger receives what an operator wants to know. nil is silence.
 	Logger *slog.Logger
+
+	// fs makes the file system of a topic's directory; a test puts one in its
+	// place that fails. nil means the operating system's.
+	fs func(dir string) journal.FS
 }
 
 // withDefaults fills in the defaults and checks what can be checked without
@@ -160,6 +166,9 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.Logger, slog.New(slog.DiscardHandler))
 	if o.BroadcastAddress == "" {
 		o.BroadcastAddress, _ = os.Hostname() // "" when the machine has no name
+	}
+	if o.fs == nil {
+		o.fs = journal.OSDir
 	}
 	return o, o.validate()
 }

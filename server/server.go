@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -9,86 +11,262 @@ import (
 
 	"github.com/nsqloop/nsqloop/internal/wire"
 	"github.com/nsqloop/nsqloop/loop"
+	"github.com/nsqloop/nsqloop/server/journal"
 )
 
-// Server is the broker.
+// Server is a broker. All its fields belong to its loop once New has returned.
 type Server struct {
-	l      loop.Loop
-	o      Options
-	log    *slog.Logger
-	topics []*topic // sorted by name
-	start  int64    // unix seconds
-	http   *httpServer
+	l   loop.Loop
+	o   Options
+	log *slog.Logger
+
+	topics []*topic          // sorted by name
+	byName map[string]*topic // the same ones, for looking up; never ranged over
+	serial uint64            // of the topic made last; its messages' sequences begin with it
+
+	conns       []*conn          // in no particular but repeatable order
+	subscribers map[uint32]*conn // by owner, for looking up; never ranged over
+	lastOwner   uint32
+
+	turn    turn // what is to be done at the end of the turn
+	fsync   fsync
+	output  output
+	idle    idle
+	wrote   error // how the last write to a file went
+	start   int64 // unix seconds
+	closed  bool
+	path    *dataPath // nil: everything is in memory
+	blocks  journal.Blocks
+	tcp     loop.Listener
+	http    *httpServer
+	release func() // takes the registration at the loop's shutdown back
+	own     *ownLoop
+
+	cmd      wire.Command     // used again for each command
+	delivery journal.Delivery // used again for each delivery
 }
 
-// New makes a server on the caller's loop, listening when it returns.
+// New makes a server on l, recovers what the data path holds, and listens. It
+// does not wait for l, which need not run yet. When l shuts down, so does the
+// server.
 func New(l loop.Loop, o Options) (*Server, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{l: l, o: o, log: o.Logger, start: l.Now().Unix()}
-	if o.HTTPAddress != "" {
-		if s.http, err = s.listenHTTP(o.HTTPAddress); err != nil {
-			return nil, err
-		}
+	s := &Server{
+		l: l, o: o, log: o.Logger,
+		byName:      map[string]*topic{},
+		subscribers: map[uint32]*conn{},
+	}
+	s.turn.init(s)
+	s.fsync.s = s
+	s.output.s = s
+	s.idle.s = s
+	if err := s.open(); err != nil {
+		s.abandon()
+		return nil, err
 	}
 	return s, nil
 }
 
-// TCPAddr is the address that clients connect to; nil when off.
-func (s *Server) TCPAddr() net.Addr { return nil }
+// open takes the data path, recovers its topics and listens.
+func (s *Server) open() error {
+	if s.o.DataPath != "" {
+		var err error
+		if s.path, err = openDataPath(s.o.DataPath); err != nil {
+			return err
+		}
+		if err = s.recoverTopics(); err != nil {
+			return err
+		}
+	}
+	// The clock and the timers belong to the loop.
+	if err := s.l.Post(s.begin); err != nil {
+		return fmt.Errorf("start server: %w", err)
+	}
+	if s.o.TCPAddress != "" {
+		var err error
+		s.tcp, err = s.l.Listen(s.o.TCPAddress, func(loop.Conn) loop.Handler { return newConn(s) })
+		if err != nil {
+			return fmt.Errorf("listen on %s for clients: %w", s.o.TCPAddress, err)
+		}
+	}
+	if s.o.HTTPAddress != "" {
+		var err error
+		if s.http, err = s.listenHTTP(s.o.HTTPAddress); err != nil {
+			return fmt.Errorf("listen on %s for HTTP: %w", s.o.HTTPAddress, err)
+		}
+	}
+	s.release = s.l.OnShutdown(func(done func()) {
+		s.stop()
+		done()
+	})
+	return nil
+}
 
-// HTTPAddr is the address of the HTTP API; nil when off.
+// begin is the server's first turn.
+func (s *Server) begin() {
+	s.start = s.l.Now().Unix()
+	for _, t := range s.topics {
+		for _, ch := range t.channels {
+			ch.arm()
+		}
+	}
+}
+
+// abandon gives back what a server that could not start has taken.
+func (s *Server) abandon() {
+	if s.tcp != nil {
+		s.tcp.Close()
+	}
+	for _, t := range s.topics {
+		t.j.Close()
+	}
+	s.path.close()
+	s.closed = true // for begin, which may be posted already: there is nothing left to begin with
+	s.topics = nil
+}
+
+// TCPAddr is the address that clients connect to; nil when there is none.
+func (s *Server) TCPAddr() net.Addr {
+	if s.tcp == nil {
+		return nil
+	}
+	return s.tcp.Addr()
+}
+
+// HTTPAddr is the address of the HTTP API; nil when there is none.
 func (s *Server) HTTPAddr() net.Addr { return s.http.addr() }
 
-// Shutdown stops the server in order.
-func (s *Server) Shutdown(ctx context.Context) error { return s.http.shutdown(ctx) }
+// Shutdown stops the server in this order:
+//
+//  1. stop accepting clients
+//  2. stop accepting HTTP requests, and wait for those that are running
+//  3. write what was published, answer the publishers
+//  4. close the clients' connections
+//  5. close the journals and give the data path back
+//  6. stop the loop, if Start made it
+//
+// When ctx ends, step 2 waits no longer. Everything is kept: what waits, what
+// is deferred and when it is due, and what is in flight, which will be
+// delivered again. Shutdown must not be called on the loop.
+func (s *Server) Shutdown(ctx context.Context) error {
+	if s.l.OnLoop() {
+		return ErrOnLoop
+	}
+	if err := s.call(s.stopAccepting); err != nil && !errors.Is(err, ErrClosed) { // 1
+		return err
+	}
+	var errs []error
+	if err := s.http.shutdown(ctx); err != nil { // 2
+		errs = append(errs, fmt.Errorf("shut down HTTP: %w", err), s.http.close())
+	}
+	var err error
+	if stopped := s.call(func() { err = s.stop() }); stopped == nil { // 3, 4, 5
+		errs = append(errs, err)
+	}
+	errs = append(errs, s.own.shutdown(ctx)) // 6
+	return errors.Join(errs...)
+}
 
-// Close stops the server at once.
-func (s *Server) Close() error { return s.http.close() }
+// Close stops the server as Shutdown does, without waiting for HTTP requests
+// that are running. It may be called anywhere. On the loop, a loop made by
+// Start stops later, by itself.
+func (s *Server) Close() error {
+	var errs []error
+	if s.l.OnLoop() {
+		errs = append(errs, s.stop())
+	} else {
+		var err error
+		if stopped := s.call(func() { err = s.stop() }); stopped == nil {
+			errs = append(errs, err)
+		}
+	}
+	errs = append(errs, s.http.close(), s.own.close())
+	return errors.Join(errs...)
+}
 
+// stopAccepting closes the door for clients.
+func (s *Server) stopAccepting() {
+	if s.tcp != nil {
+		if err := s.tcp.Close(); err != nil {
+			s.log.Warn("close listener", "err", err)
+		}
+	}
+}
+
+// stop is steps 1 and 3 to 5 of Shutdown, on the loop. Later calls do nothing.
+func (s *Server) stop() error {
+	if s.closed {
+		return nil
+	}
+	s.stopAccepting() // 1
+	s.turn.run()      // 3
+	s.fsync.finish()
+	s.turn.settle()
+	s.closed = true
+	for len(s.conns) > 0 { // 4
+		s.conns[len(s.conns)-1].close()
+	}
+	var errs []error
+	for _, t := range s.topics { // 5
+		t.stopTimers()
+		if err := t.j.Close(); err != nil {
+			errs = append(errs, fmt.Errorf("close journal of topic %s: %w", t.name, err))
+		}
+	}
+	s.turn.stopTimer()
+	s.output.stopTimer()
+	s.idle.stopTimer()
+	errs = append(errs, s.path.close())
+	if s.release != nil {
+		s.release()
+	}
+	return errors.Join(errs...)
+}
+
+// call runs f on the loop and waits for it. It returns ErrOnLoop when it is
+// called there, and ErrClosed, without having run f, when the server is closed.
 func (s *Server) call(f func()) error {
 	if s.l.OnLoop() {
 		return ErrOnLoop
 	}
-	done := make(chan struct{})
-	if err := s.l.Post(func() { f(); close(done) }); err != nil {
+	done := make(chan bool, 1)
+	err := s.l.Post(func() {
+		ran := !s.closed
+		defer func() { done <- ran }() // also when f panics, which the loop reports
+		if ran {
+			f()
+		}
+	})
+	if err != nil || !<-done {
 		return ErrClosed
 	}
-	<-done
 	return nil
 }
 
-func (s *Server) topic(name string) *topic {
-	for _, t := range s.topics {
-		if t.name == name {
-			return t
-		}
+// now is the time of this turn: unix nanoseconds.
+func (s *Server) now() int64 { return s.l.Now().UnixNano() }
+
+// health is how the last write to a file of a journal went: nil, or why
+// publishing fails.
+func (s *Server) health() error { return s.wrote }
+
+// noteWrite remembers how a write went, and says so when that has changed.
+func (s *Server) noteWrite(err error) {
+	switch {
+	case err != nil && s.wrote == nil:
+		s.log.Error("journal cannot be written: publishing fails until it can", "err", err)
+	case err == nil && s.wrote != nil:
+		s.log.Info("journal can be written again")
 	}
-	return nil
+	s.wrote = err
 }
 
-func (s *Server) createTopic(name string) (*topic, error) {
-	if !wire.ValidName(name) {
-		return nil, ErrBadName
-	}
-	if t := s.topic(name); t != nil {
-		return t, nil
-	}
-	t := &topic{s: s, name: name}
-	s.topics = append(s.topics, t)
-	slices.SortFunc(s.topics, func(a, b *topic) int { return strings.Compare(a.name, b.name) })
-	return t, nil
-}
-
-func (s *Server) deleteTopic(t *topic) error {
-	s.topics = slices.DeleteFunc(s.topics, func(o *topic) bool { return o == t })
-	return nil
-}
-
-func (s *Server) health() error { return nil }
-
-func (s *Server) snapshot(o StatsOptions) Stats {
-	return Stats{Version: Version, Health: "OK", StartTime: s.start, Taken: s.l.Now(), Topics: []TopicStats{}}
+// search finds the place of the topic called name.
+func (s *Server) search(name string) (int, bool) {
+	return slices.BinarySearchFunc(s.topics, name, func(t *topic, name string) int {
+		return strings.Compare(t.name, name)
+	})
 }

@@ -1,35 +1,275 @@
 package server
 
-// topic is one topic.
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/server/journal"
+)
+
+// topic is a journal and the channels that read it.
+//
+// What is appended belongs to a generation; writing the journal ends one.
+// Whoever awaits the outcome of a publish remembers its generation, and learns
+// it when durable has passed that.
 type topic struct {
-	s        *Server
-	name     string
-	channels []*channel // sorted by name
-	messages uint64
+	s         *Server
+	name      string
+	j         *journal.Journal
+	log       *slog.Logger
+	channels  []*channel // sorted by name
+	ephemeral bool
+	onDisk    bool // its journal is in files
+	deleted   bool
+
+	generation uint64   // of what is appended next
+	durable    uint64   // generations below it have been kept, or their publishers told otherwise
+	waiters    []waiter // for HTTP; in order of generation
+
+	ahead    bool // to be committed before channels deliver: that may give them messages
+	answered bool // what its cursors have to write must not wait: messages were answered
+
+	used  bool // since the last sweep of idle
+	awake bool // in idle.topics
+
+	dirty    bool // in turn.dirty
+	awaited  bool // in turn.awaited
+	trailing bool // in turn.trailing
+	unsynced bool // in fsync.topics
+	syncing  bool // a fsync of it is running
+
+	newMessages uint64 // of the running generation
+	newBytes    uint64
+	messages    uint64 // stored since the start
+	bytes       uint64
 }
 
-func (t *topic) publish(bodies [][]byte, due int64, done func(error)) {
-	t.messages += uint64(len(bodies))
-	t.s.l.AtTurnEnd(func() { done(nil) })
+// waiter awaits the outcome of a publish that did not come from a client's
+// connection.
+type waiter struct {
+	generation uint64
+	done       func(error)
 }
-func (t *topic) empty()              {}
-func (t *topic) pause(on bool) error { return nil }
-func (t *topic) channel(name string) *channel {
-	for _, c := range t.channels {
-		if c.name == name {
-			return c
+
+// append puts one message into the journal's tail. The body is copied. due is
+// when it may be delivered, 0 for at once.
+func (t *topic) append(now, due int64, body []byte) {
+	t.j.Append(now, due, body)
+	t.newMessages++
+	t.newBytes += uint64(len(body))
+	t.ahead = true
+	t.touch()
+}
+
+// touch has the journal written at the end of the turn.
+func (t *topic) touch() {
+	if !t.dirty {
+		t.s.turn.write(t)
+	}
+}
+
+// publish appends messages and calls done once they are kept, or with the
+// reason why they are not: exactly once, later, on the loop. The bodies are
+// copied.
+func (t *topic) publish(bodies [][]byte, due int64, done func(error)) {
+	if t.deleted || t.s.closed {
+		t.s.l.AtTurnEnd(func() { done(errGone) })
+		return
+	}
+	now := t.s.now()
+	for _, body := range bodies {
+		t.append(now, due, body)
+	}
+	t.waiters = append(t.waiters, waiter{t.generation, done})
+	t.touch() // there may have been no body
+	t.s.turn.await(t)
+}
+
+// commit writes the messages of the running generation and ends it. If they
+// cannot be written, their publishers are told so at the end of the turn.
+func (t *topic) commit() error {
+	wrote := t.onDisk && t.j.Uncommitted() > 0
+	err := t.j.Commit()
+	if err != nil {
+		t.s.turn.fail(t, t.generation, t.generation+1, err)
+	} else {
+		t.messages += t.newMessages
+		t.bytes += t.newBytes
+	}
+	if err != nil || wrote {
+		t.s.noteWrite(err)
+	}
+	t.newMessages, t.newBytes = 0, 0
+	t.generation++
+	t.s.fsync.cover(t, wrote)
+	if t.ahead {
+		t.ahead = false
+		for _, ch := range t.channels {
+			ch.wake()
 		}
+	}
+	return err
+}
+
+// writeEvents writes what has happened to messages: deliveries, answers, and
+// what an operator did. If that fails it is tried again.
+func (t *topic) writeEvents() error {
+	t.answered = false
+	if !t.j.Dirty() {
+		return nil
+	}
+	err := t.j.WriteEvents()
+	if err != nil {
+		t.s.turn.writeLater(t)
+	}
+	if err != nil || t.onDisk {
+		t.s.noteWrite(err)
+		t.s.fsync.cover(t, true)
+	}
+	return err
+}
+
+// settle tells the waiters whose generation is over.
+func (t *topic) settle() {
+	n := 0
+	for n < len(t.waiters) && t.waiters[n].generation < t.durable {
+		n++
+	}
+	told := slices.Clone(t.waiters[:n]) // done may publish again
+	t.waiters = slices.Delete(t.waiters, 0, n)
+	for _, w := range told {
+		w.done(nil)
+	}
+}
+
+// fail tells the waiters of the generations from first up to, but not, end
+// that their messages are not kept.
+func (t *topic) fail(first, end uint64, err error) {
+	t.waiters = slices.DeleteFunc(t.waiters, func(w waiter) bool {
+		if w.generation < first || w.generation >= end {
+			return false
+		}
+		t.s.l.AtTurnEnd(func() { w.done(err) }) // not before the caller of publish has its answer
+		return true
+	})
+}
+
+// pause stops the flow to the channels, or lets it go on. It is kept when pause
+// returns.
+func (t *topic) pause(on bool) error {
+	t.j.Hold(on)
+	t.ahead = true
+	t.log.Info("topic paused", "paused", on)
+	return t.keep()
+}
+
+// paused says whether messages are held back from the channels.
+func (t *topic) paused() bool { return t.j.Held() }
+
+// empty drops what no channel has been given yet.
+func (t *topic) empty() {
+	// What was appended in this turn came before.
+	if err := t.commit(); err != nil {
+		t.log.Warn("empty topic: journal cannot be written yet", "err", err)
+	}
+	t.j.Discard()
+	if err := t.keep(); err != nil {
+		t.log.Warn("empty topic: kept in memory until the journal can be written", "err", err)
+	}
+}
+
+// keep writes a change that an operator asked for before he is answered, which
+// is before the turn ends.
+func (t *topic) keep() error {
+	t.touch() // the channels may have something to do now
+	err := errors.Join(t.commit(), t.writeEvents())
+	if err == nil && t.s.o.Sync == SyncAlways {
+		err = t.s.fsync.now(t)
+	}
+	if err != nil {
+		return fmt.Errorf("write journal of topic %s: %w", t.name, err)
 	}
 	return nil
 }
-func (t *topic) createChannel(name string) (*channel, error) {
-	c := &channel{name: name}
-	t.channels = append(t.channels, c)
-	return c, nil
+
+// channel returns the channel of that name; nil when there is none.
+func (t *topic) channel(name string) *channel {
+	if i, ok := t.search(name); ok {
+		return t.channels[i]
+	}
+	return nil
 }
-func (t *topic) deleteChannel(c *channel) {}
 
-type channel struct{ name string }
+// createChannel returns the channel of that name and makes it first if there
+// is none.
+func (t *topic) createChannel(name string) (*channel, error) {
+	if ch := t.channel(name); ch != nil {
+		return ch, nil
+	}
+	if t.deleted || t.s.closed {
+		return nil, errGone
+	}
+	if !wire.ValidName(name) {
+		return nil, fmt.Errorf("create channel %q: %w", name, ErrBadName)
+	}
+	// What was published before belongs to those who were there before.
+	if err := t.commit(); err != nil {
+		t.log.Warn("create channel: journal cannot be written yet", "channel", name, "err", err)
+	}
+	o := journal.CursorOptions{Ephemeral: wire.Ephemeral(name)}
+	if o.Ephemeral {
+		o.Limit = max(int64(t.s.o.MemQueueSize), 1)
+	}
+	ch := newChannel(t, t.j.CreateCursor(name, o))
+	t.enter(ch)
+	t.ahead = true
+	t.log.Info("channel created", "channel", name)
+	// A full disk must not keep consumers away: the journal writes this down
+	// when it can.
+	if err := t.keep(); err != nil {
+		t.log.Warn("create channel: kept in memory until the journal can be written", "channel", name, "err", err)
+	}
+	return ch, nil
+}
 
-func (c *channel) empty()              {}
-func (c *channel) pause(on bool) error { return nil }
+// deleteChannel closes the channel's subscribers and drops its messages.
+func (t *topic) deleteChannel(ch *channel) {
+	i, ok := t.search(ch.name)
+	if !ok || t.channels[i] != ch {
+		return
+	}
+	t.channels = slices.Delete(t.channels, i, i+1)
+	ch.drop()
+	t.j.DeleteCursor(ch.cur)
+	t.log.Info("channel deleted", "channel", ch.name)
+	if err := t.keep(); err != nil {
+		t.log.Warn("delete channel: journal cannot be written yet", "channel", ch.name, "err", err)
+	}
+	if t.ephemeral && len(t.channels) == 0 {
+		t.s.turn.reap(nil, t)
+	}
+}
+
+// enter puts a channel in its place.
+func (t *topic) enter(ch *channel) {
+	i, _ := t.search(ch.name)
+	t.channels = slices.Insert(t.channels, i, ch)
+}
+
+// search finds the place of the channel called name.
+func (t *topic) search(name string) (int, bool) {
+	return slices.BinarySearchFunc(t.channels, name, func(c *channel, name string) int {
+		return strings.Compare(c.name, name)
+	})
+}
+
+// stopTimers ends the timers of all channels.
+func (t *topic) stopTimers() {
+	for _, ch := range t.channels {
+		ch.stopTimer()
+	}
+}

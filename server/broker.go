@@ -1,0 +1,133 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/server/journal"
+)
+
+// A message's sequence begins with the serial number of its topic, so that an
+// id is unique in the whole server. What is left, 44 bits, is as many messages
+// as a topic takes in half a year at a million per second; what comes after
+// that repeats the ids of another topic, as nsqd's ids do all the time.
+const sequenceBits = 44
+
+// storedBody bounds a body that is read back. It is not MaxMsgSize, which may
+// be lower than it was when the message was stored.
+const storedBody = 256 << 20
+
+// topic returns the topic of that name; nil when there is none.
+func (s *Server) topic(name string) *topic { return s.byName[name] }
+
+// createTopic returns the topic of that name and makes it first if there is
+// none.
+func (s *Server) createTopic(name string) (*topic, error) {
+	if t := s.byName[name]; t != nil {
+		return t, nil
+	}
+	if s.closed {
+		return nil, ErrClosed
+	}
+	if !wire.ValidName(name) {
+		return nil, fmt.Errorf("create topic %q: %w", name, ErrBadName)
+	}
+	t, err := s.openTopic(name)
+	if err != nil {
+		s.noteWrite(err)
+		return nil, err
+	}
+	if t.onDisk {
+		s.noteWrite(nil)
+		s.fsync.pathChanged()
+	}
+	s.log.Info("topic created", "topic", name)
+	return t, nil
+}
+
+// openTopic opens the journal of a topic that is not there yet, makes the topic
+// and its channels, and enters it.
+func (s *Server) openTopic(name string) (*topic, error) {
+	t := &topic{s: s, name: name, ephemeral: wire.Ephemeral(name), log: s.log.With("topic", name)}
+	fs := journal.Memory()
+	if s.path != nil && !t.ephemeral {
+		dir, err := s.path.create(name)
+		if err != nil {
+			return nil, fmt.Errorf("create topic %s: %w", name, err)
+		}
+		fs, t.onDisk = s.o.fs(dir), true
+	}
+	j, found, err := journal.Open(journal.Options{
+		FS:           fs,
+		FirstSeq:     (s.serial + 1) << sequenceBits,
+		SegmentBytes: s.o.MaxBytesPerFile,
+		MaxBody:      max(storedBody, s.o.MaxMsgSize),
+		Blocks:       &s.blocks,
+		Log: func(level slog.Level, msg string, args ...any) {
+			t.log.Log(context.Background(), level, msg, args...)
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("open journal of topic %s: %w", name, err)
+	}
+	if found.Torn > 0 || found.Corrupt > 0 {
+		t.log.Warn("journal was damaged", "tornBytes", found.Torn, "corruptRecords", found.Corrupt)
+	}
+	t.j = j
+	s.serial = max(s.serial, j.NextSeq()>>sequenceBits)
+	for _, cur := range j.Cursors() {
+		t.enter(newChannel(t, cur))
+	}
+	i, _ := s.search(name)
+	s.topics = slices.Insert(s.topics, i, t)
+	s.byName[name] = t
+	return t, nil
+}
+
+// recoverTopics opens every topic that the data path holds.
+func (s *Server) recoverTopics() error {
+	names, strange, err := s.path.topics()
+	if err != nil {
+		return err
+	}
+	for _, dir := range strange {
+		s.log.Warn("directory in the data path is no topic's: left alone", "dir", dir)
+	}
+	for _, name := range names {
+		t, err := s.openTopic(name)
+		if err != nil {
+			return err
+		}
+		t.j.Idle() // until it is used
+	}
+	return nil
+}
+
+// deleteTopic closes the subscribers of all its channels, drops its messages
+// and removes its files. Publishers whose messages are not stored yet are told
+// so; a later publish makes the topic again.
+func (s *Server) deleteTopic(t *topic) error {
+	if t.deleted {
+		return nil
+	}
+	i, _ := s.search(t.name)
+	s.topics = slices.Delete(s.topics, i, i+1)
+	delete(s.byName, t.name)
+	t.deleted = true
+	for _, ch := range t.channels {
+		ch.drop()
+	}
+	t.channels = nil
+	s.turn.fail(t, 0, t.generation+1, errGone)
+	s.log.Info("topic deleted", "topic", t.name)
+	if err := t.j.Remove(); err != nil {
+		return fmt.Errorf("delete topic %s: %w", t.name, err)
+	}
+	if t.onDisk {
+		s.fsync.pathChanged()
+	}
+	return nil
+}

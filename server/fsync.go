@@ -1,0 +1,189 @@
+package server
+
+import "github.com/nsqloop/nsqloop/loop"
+
+// fsyncParts is how many fsyncs of one round run side by side: the disk merges
+// them.
+const fsyncParts = 8
+
+// fsync forces written journals to the disk, off the loop, one round at a
+// time. What is written while a round runs waits for the next one: so many
+// publishes share one fsync, the more the slower the disk is.
+type fsync struct {
+	s       *Server
+	topics  []*topic // written since their last fsync began
+	path    bool     // a topic was created or removed since then
+	running int      // parts of the round that have not come back
+	timer   loop.Timer
+	armed   bool
+}
+
+// fsyncJob is the fsync of one journal.
+type fsyncJob struct {
+	t          *topic // nil: the data path itself
+	generation uint64 // the first that is not covered
+	sync       func() error
+	err        error
+}
+
+// cover is told that a generation of t is over, and whether it wrote anything
+// to a file.
+func (f *fsync) cover(t *topic, wrote bool) {
+	if wrote && !t.unsynced && f.s.o.Sync != SyncNever {
+		t.unsynced = true
+		f.topics = append(f.topics, t)
+	}
+	if f.s.o.Sync != SyncAlways || !t.unsynced && !t.syncing {
+		t.durable = t.generation
+	}
+}
+
+// pathChanged is told that the list of topics in the data path has changed.
+func (f *fsync) pathChanged() { f.path = f.s.o.Sync != SyncNever }
+
+// endTurn begins a round, or sees to it that one begins in time.
+func (f *fsync) endTurn() {
+	if len(f.topics) == 0 && !f.path || f.s.closed {
+		return
+	}
+	if f.s.o.Sync == SyncAlways {
+		f.begin()
+		return
+	}
+	if f.armed {
+		return
+	}
+	f.armed = true
+	if f.timer == nil {
+		f.timer = f.s.l.After(f.s.o.SyncTimeout, f.onTimer)
+	} else {
+		f.timer.Reset(f.s.o.SyncTimeout)
+	}
+}
+
+func (f *fsync) onTimer() {
+	f.armed = false
+	f.begin()
+}
+
+// begin starts a round unless one is running, whose end will start the next.
+func (f *fsync) begin() {
+	if f.running > 0 || f.s.closed {
+		return
+	}
+	jobs := f.take()
+	if len(jobs) == 0 {
+		f.s.turn.settle() // the journals had forced it to the disk by themselves
+	}
+	size := (len(jobs) + fsyncParts - 1) / fsyncParts
+	for len(jobs) > 0 {
+		part := jobs[:min(size, len(jobs))]
+		jobs = jobs[len(part):]
+		f.running++
+		f.s.l.Go(func() (then func()) {
+			for i := range part {
+				part[i].err = part[i].sync()
+			}
+			return func() { f.done(part) }
+		})
+	}
+}
+
+// take makes the jobs of a round.
+func (f *fsync) take() []fsyncJob {
+	var jobs []fsyncJob
+	if f.path && f.s.path != nil {
+		jobs = append(jobs, fsyncJob{sync: f.s.path.sync})
+	}
+	f.path = false
+	for _, t := range f.topics {
+		t.unsynced = false
+		if t.deleted {
+			continue
+		}
+		if sync := t.j.Sync(); sync != nil {
+			t.syncing = true
+			jobs = append(jobs, fsyncJob{t: t, generation: t.generation, sync: sync})
+		} else if !t.syncing {
+			t.durable = t.generation
+		}
+	}
+	clear(f.topics)
+	f.topics = f.topics[:0]
+	return jobs
+}
+
+// done ends a part of a round, on the loop.
+func (f *fsync) done(part []fsyncJob) {
+	f.running--
+	if f.s.closed {
+		return
+	}
+	for i := range part {
+		f.finishJob(&part[i])
+	}
+	f.s.turn.settle()
+	if f.running == 0 && f.s.o.Sync == SyncAlways {
+		f.begin()
+	}
+}
+
+// finishJob tells the publishers what has become of their messages. A fsync
+// that failed is not tried again: the system may have dropped the pages, and
+// would then report success. Its publishers are told, and must publish again.
+func (f *fsync) finishJob(job *fsyncJob) {
+	t := job.t
+	if t == nil {
+		if job.err != nil {
+			f.s.noteWrite(job.err)
+		}
+		return
+	}
+	t.syncing = false
+	if t.deleted {
+		return
+	}
+	if job.err != nil {
+		f.s.noteWrite(job.err)
+		f.s.turn.fail(t, t.durable, job.generation, job.err)
+	}
+	t.durable = max(t.durable, job.generation)
+}
+
+// now forces t to the disk and waits, for the rare change that an operator
+// asked for.
+func (f *fsync) now(t *topic) error {
+	if !t.onDisk {
+		return nil
+	}
+	sync := t.j.Sync()
+	if sync == nil {
+		return nil
+	}
+	err := sync()
+	if err != nil {
+		f.s.noteWrite(err)
+	}
+	return err
+}
+
+// finish forces everything to the disk before the server stops. What a running
+// round covers is not waited for: its publishers are told that the server
+// exits, which leaves open whether the messages were kept.
+func (f *fsync) finish() {
+	if f.timer != nil {
+		f.timer.Stop()
+	}
+	if f.s.o.Sync == SyncNever {
+		return
+	}
+	for _, t := range f.s.topics {
+		if t.syncing && f.running > 0 {
+			f.s.turn.fail(t, t.durable, t.generation, errGone)
+		}
+	}
+	for _, job := range f.take() {
+		job.err = job.sync()
+		f.finishJob(&job)
+	}
+}

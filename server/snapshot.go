@@ -1,0 +1,110 @@
+package server
+
+import "net"
+
+// snapshot copies what o asks for out of the running state, without the memory
+// figures. It runs on the loop.
+func (s *Server) snapshot(o StatsOptions) Stats {
+	st := Stats{
+		Version: Version, Health: "OK", StartTime: s.start, Topics: []TopicStats{},
+		Taken: s.l.Now(), Connections: len(s.conns),
+	}
+	if s.wrote != nil {
+		st.Health = s.wrote.Error()
+	}
+	topics := s.topics
+	if o.Topic != "" {
+		t := s.topic(o.Topic)
+		if t == nil {
+			st.Topics = nil
+			return st
+		}
+		topics = []*topic{t}
+	}
+	for _, t := range topics {
+		if o.Channel == "" || t.channel(o.Channel) != nil {
+			st.Topics = append(st.Topics, t.stats(o))
+		}
+	}
+	if !o.ExcludeClients {
+		for _, c := range s.conns {
+			if len(c.all) > 0 {
+				st.Producers = append(st.Producers, c.stats(o.Topic))
+			}
+		}
+	}
+	return st
+}
+
+// stats copies one topic.
+func (t *topic) stats(o StatsOptions) TopicStats {
+	depth := t.j.Depth() + t.j.Deferred()
+	st := TopicStats{
+		TopicName: t.name, Channels: []ChannelStats{},
+		Depth: depth, BackendDepth: t.backend(depth),
+		MessageCount: t.messages, MessageBytes: t.bytes, Paused: t.paused(),
+		JournalBytes: t.j.Bytes(), CorruptRecords: t.j.Corrupt(),
+	}
+	for _, ch := range t.channels {
+		if o.Channel == "" || o.Channel == ch.name {
+			st.Channels = append(st.Channels, ch.stats(o))
+		}
+	}
+	return st
+}
+
+// backend is how much of a depth is shown as being on disk.
+func (t *topic) backend(depth int64) int64 {
+	if t.ephemeral {
+		return 0
+	}
+	return max(0, depth-int64(t.s.o.MemQueueSize))
+}
+
+// stats copies one channel.
+func (ch *channel) stats(o StatsOptions) ChannelStats {
+	depth := ch.cur.Depth()
+	st := ChannelStats{
+		ChannelName: ch.name, Depth: depth,
+		InFlightCount: ch.cur.InFlight(), DeferredCount: ch.cur.Deferred(),
+		MessageCount: ch.cur.Messages(), RequeueCount: ch.requeued, TimeoutCount: ch.timedOut,
+		ClientCount: len(ch.subscribers), Paused: ch.cur.Paused(), FinishCount: ch.finished,
+	}
+	if !ch.ephemeral {
+		st.BackendDepth = ch.t.backend(depth)
+	}
+	if !o.ExcludeClients {
+		st.Clients = make([]ClientStats, 0, len(ch.subscribers))
+		for _, c := range ch.subscribers {
+			st.Clients = append(st.Clients, c.stats(o.Topic))
+		}
+	}
+	return st
+}
+
+// stats copies one connection. topic is the one whose publishes are preferred.
+func (c *conn) stats(topic string) ClientStats {
+	remote := c.remote()
+	st := ClientStats{
+		Version: "V2", RemoteAddress: remote, State: int(c.rules.State),
+		ReadyCount: c.rdy, InFlightCount: c.inFlight,
+		MessageCount: c.delivered, FinishCount: c.finished, RequeueCount: c.requeued,
+		ConnectTime: c.connected, SampleRate: int(c.sample),
+	}
+	if id := c.identity; id != nil {
+		st.ClientID, st.Hostname, st.UserAgent = id.clientID, id.hostname, id.userAgent
+		st.TopologyRegion, st.TopologyZone = id.region, id.zone
+	} else {
+		host, _, err := net.SplitHostPort(remote)
+		if err != nil {
+			host = remote
+		}
+		st.ClientID, st.Hostname = host, host
+	}
+	for _, p := range c.all {
+		if p.name == topic || st.PubCounts == nil {
+			st.PubCounts = []PubCount{{Topic: p.name, Count: p.n}}
+		}
+	}
+	return st
+}
