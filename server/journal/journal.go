@@ -16,7 +16,8 @@ type Options struct {
 	FirstSeq uint64
 
 	// SegmentBytes is the size at which a new segment begins. 0 means
-	// 100 MiB, which is nsqd's --max-bytes-per-file.
+	// 100 MiB, which is nsqd's --max-bytes-per-file, or 1 MiB in a volatile
+	// journal.
 	SegmentBytes int64
 
 	// MaxBody is the longest body: what is longer in a file is damage.

@@ -21,6 +21,10 @@ type Recovery struct {
 	Fresh    bool     // there was no journal
 }
 
+// volatileSegment is the size of a segment that is only in memory: small, so
+// that what was read is soon free.
+const volatileSegment = 1 << 20
+
 // Open opens the journal in a directory, or begins a new one. What is damaged
 // is skipped, counted, reported and set aside: a journal always opens unless
 // the directory cannot be read at all.
@@ -32,6 +36,9 @@ func Open(o Options) (*Journal, Recovery, error) {
 	}
 	if j.pool == nil {
 		j.pool = new(Blocks)
+	}
+	if j.volatile && o.SegmentBytes == 0 {
+		j.segBytes = volatileSegment
 	}
 	names, err := o.FS.List()
 	if err != nil {
