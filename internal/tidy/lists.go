@@ -5,9 +5,10 @@ var rooms = map[string]room{
 	"internal/wire":    {not: "sockets, time, goroutines, who is reading"},
 	"internal/backoff": {outside: "github.com/cenkalti/backoff/v4", not: "what failed"},
 
-	"loop":              {ours: "loop/internal/...", outside: "github.com/panjf2000/gnet/v2/... golang.org/x/sys/...", not: "NSQ"},
-	"loop/internal/...": {ours: "loop/internal/...", not: "NSQ"},
-	"loop/looptest":     {ours: "loop loop/internal/...", not: "NSQ, real time, real sockets"},
+	"loop":                   {ours: "loop/internal/...", outside: "github.com/panjf2000/gnet/v2/... golang.org/x/sys/...", not: "NSQ"},
+	"loop/internal/...":      {ours: "loop/internal/...", not: "NSQ"},
+	"loop/internal/contract": {ours: "loop", not: "which loop it tests"},
+	"loop/looptest":          {ours: "loop loop/internal/...", not: "NSQ, real time, real sockets"},
 
 	"client":        {ours: "loop internal/wire", outside: "github.com/klauspost/compress/...", not: "other connections, ready counts, backoff, what topics mean"},
 	"client/lookup": {ours: "loop client internal/wire internal/backoff", not: "connections to nsqd"},
@@ -41,7 +42,9 @@ var mayReadClock = map[string]string{
 
 // mayMakeRandomness lists the files and rooms outside loop that make random
 // numbers, with the reason.
-var mayMakeRandomness = map[string]string{}
+var mayMakeRandomness = map[string]string{
+	"loop/looptest": "the world and each of its loops have a source made from the seed",
+}
 
 // mayStartGoroutines lists the files in which goroutines start, with the reason.
 var mayStartGoroutines = map[string]string{

@@ -88,7 +88,7 @@ func (m *Module) undocumented(f *file, d ast.Decl) []Finding {
 		}
 		var found []Finding
 		for _, s := range d.Specs {
-			found = append(found, m.undocumentedSpec(d, s)...)
+			found = append(found, m.undocumentedSpec(f, d, s)...)
 		}
 		return found
 	}
@@ -97,7 +97,7 @@ func (m *Module) undocumented(f *file, d ast.Decl) []Finding {
 
 // undocumentedSpec looks at one type, or at one line of constants or variables,
 // for which a comment above their group is enough.
-func (m *Module) undocumentedSpec(d *ast.GenDecl, s ast.Spec) []Finding {
+func (m *Module) undocumentedSpec(f *file, d *ast.GenDecl, s ast.Spec) []Finding {
 	switch s := s.(type) {
 	case *ast.TypeSpec:
 		if !s.Name.IsExported() {
@@ -107,7 +107,11 @@ func (m *Module) undocumentedSpec(d *ast.GenDecl, s ast.Spec) []Finding {
 		if doc == nil && d.Lparen == token.NoPos {
 			doc = d.Doc
 		}
-		return append(m.judgeDoc(s.Pos(), s.Name.Name, doc), m.undocumentedFields(s)...)
+		found := m.judgeDoc(s.Pos(), s.Name.Name, doc)
+		if !slices.Contains(strings.Split(f.room, "/"), "internal") {
+			found = append(found, m.undocumentedFields(s)...)
+		}
+		return found
 	case *ast.ValueSpec:
 		exported := slices.ContainsFunc(s.Names, (*ast.Ident).IsExported)
 		if exported && s.Doc == nil && s.Comment == nil && d.Doc == nil {
@@ -117,8 +121,8 @@ func (m *Module) undocumentedSpec(d *ast.GenDecl, s ast.Spec) []Finding {
 	return nil
 }
 
-// undocumentedFields looks at the fields of option structs: there, each one is
-// a question that a user asks.
+// undocumentedFields looks at the fields of option structs that users fill in:
+// there, each one is a question.
 func (m *Module) undocumentedFields(s *ast.TypeSpec) []Finding {
 	t, ok := s.Type.(*ast.StructType)
 	if !ok || !strings.HasSuffix(s.Name.Name, "Options") {
