@@ -197,12 +197,12 @@ func (j *Journal) advance() {
 	if !j.follows() || j.front.seq == j.end.seq && j.front.pos == j.end.pos {
 		return
 	}
-	n := j.committedDeferrals()
+	n, from := j.committedDeferrals(), j.front
+	j.front = j.end
 	for _, c := range j.cursors {
-		c.take(j.front, j.end, j.deferred[:n])
+		c.take(from, j.front, j.deferred[:n])
 	}
 	j.deferred = slices.Delete(j.deferred, 0, n)
-	j.front = j.end
 	j.countBehind()
 	j.events.frontMoved(j)
 }
