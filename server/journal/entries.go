@@ -25,6 +25,9 @@ const (
 	// Sequences that differ in these low bits alone are neighbours in the table.
 	runBits = 6
 	runMask = 1<<runBits - 1
+
+	// Sequences that differ above these bits are strangers in the table.
+	farBits = 28
 )
 
 // entry is one outstanding message of a cursor: 48 bytes without a pointer, so
@@ -89,16 +92,13 @@ func (e *entries) add(seq uint64) uint32 {
 	if 2*(e.n+1) > len(e.table) {
 		e.resize(max(tableMin, 2*len(e.table)))
 	}
-	mask := len(e.table) - 1
-	i := e.home(seq)
-	for ; e.table[i] != 0; i = (i + 1) & mask {
-		if e.get(e.table[i]).seq == seq {
-			panic("journal: the message is outstanding already")
-		}
+	i := e.place(seq)
+	if s := e.table[i]; s != 0 && e.get(s).seq == seq {
+		panic("journal: the message is outstanding already")
 	}
 	slot := e.take()
 	*e.get(slot) = entry{seq: seq}
-	e.table[i] = slot
+	e.insert(i, slot)
 	e.n++
 	return slot
 }
@@ -162,29 +162,56 @@ func (e *entries) each(f func(slot uint32)) {
 // home returns where seq belongs in the table. Runs of 64 consecutive
 // sequences stay together, so that answers in order walk along cache lines.
 // The runs are spread by multiplying with the golden ratio, which places
-// consecutive ones evenly, so that they hardly ever overlap, and which brings
-// in the high bits, so that sequences which are multiples of a power of two
-// do not meet.
+// consecutive ones evenly, so that they hardly ever overlap. The high bits,
+// the same for 268 million messages, are mixed thoroughly, so that
+// sequences far apart do not meet by their spacing.
 func (e *entries) home(seq uint64) int {
-	run := (seq >> runBits) * 0x9e3779b97f4a7c15 >> e.shift
+	run, far := seq>>runBits, seq>>farBits
+	far *= 0xff51afd7ed558ccd
+	far = (far ^ far>>32) * 0xc4ceb9fe1a85ec53
+	run = (run*0x9e3779b97f4a7c15 + far) >> e.shift
 	return (int(run) + int(seq&runMask)) & (len(e.table) - 1)
 }
 
-// unhash takes the slot of seq out of the table. The slots behind it move up
-// instead of leaving a mark, so that lookups stay as short as the load allows
-// however many entries have come and gone.
+// place returns where seq is in the table or, when it is not, where it is to
+// be inserted. Slots that touch are in the order of their homes, so that
+// forgetting one need not look beyond the first that is at home.
+func (e *entries) place(seq uint64) int {
+	mask := len(e.table) - 1
+	i := e.home(seq)
+	for far := 0; e.table[i] != 0; far++ {
+		other := e.get(e.table[i]).seq
+		if other == seq || (i-e.home(other))&mask < far {
+			break
+		}
+		i = (i + 1) & mask
+	}
+	return i
+}
+
+// insert puts slot at index i of the table and moves what is there on.
+func (e *entries) insert(i int, slot uint32) {
+	for mask := len(e.table) - 1; slot != 0; i = (i + 1) & mask {
+		e.table[i], slot = slot, e.table[i]
+	}
+}
+
+// unhash takes the slot of seq out of the table. The slots behind it that are
+// not at home move up instead of leaving a mark, so that lookups stay as short
+// as the load allows however many entries have come and gone.
 func (e *entries) unhash(slot uint32, seq uint64) {
 	mask := len(e.table) - 1
 	hole := e.home(seq)
 	for e.table[hole] != slot {
 		hole = (hole + 1) & mask
 	}
-	for i := (hole + 1) & mask; e.table[i] != 0; i = (i + 1) & mask {
-		home := e.home(e.get(e.table[i]).seq)
-		if (i-home)&mask >= (i-hole)&mask { // its search passes the hole
-			e.table[hole] = e.table[i]
-			hole = i
+	for {
+		i := (hole + 1) & mask
+		if e.table[i] == 0 || e.home(e.get(e.table[i]).seq) == i {
+			break
 		}
+		e.table[hole] = e.table[i]
+		hole = i
 	}
 	e.table[hole] = 0
 }
@@ -193,12 +220,7 @@ func (e *entries) unhash(slot uint32, seq uint64) {
 func (e *entries) resize(size int) {
 	e.table = make([]uint32, size)
 	e.shift = uint8(64 - bits.TrailingZeros(uint(size)))
-	mask := size - 1
 	e.each(func(slot uint32) {
-		i := e.home(e.get(slot).seq)
-		for e.table[i] != 0 {
-			i = (i + 1) & mask
-		}
-		e.table[i] = slot
+		e.insert(e.place(e.get(slot).seq), slot)
 	})
 }

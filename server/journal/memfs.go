@@ -76,9 +76,8 @@ func notExist(op, name string) error {
 }
 
 // memContent is what a file contains, in whole chunks, so that growing copies
-// nothing. Only the first may be shorter, while there is no other. A chunk that
-// is nil, or beyond the last, is a hole and reads as zeroes; what a chunk holds
-// beyond size is zero.
+// nothing. Only the first may be shorter. What is in no chunk is a hole and
+// reads as zeroes; what a chunk holds beyond size is zero.
 type memContent struct {
 	chunks [][]byte
 	size   int64
@@ -103,7 +102,7 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 	}
 	n := int(min(int64(len(p)), f.c.size-off))
 	for done := 0; done < n; {
-		i, at := split(off + int64(done))
+		i, at := chunkAt(off + int64(done))
 		piece := p[done:min(n, done+memChunk-at)]
 		var chunk []byte
 		if i < len(f.c.chunks) {
@@ -127,7 +126,7 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	for done := 0; done < len(p); {
-		i, at := split(off + int64(done))
+		i, at := chunkAt(off + int64(done))
 		end := min(memChunk, at+len(p)-done)
 		done += copy(f.c.chunk(i, end)[at:end], p[done:])
 	}
@@ -148,7 +147,7 @@ func (f *memFile) Truncate(size int64) error {
 	if err := f.check("truncate", size); err != nil {
 		return err
 	}
-	i, at := split(size)
+	i, at := chunkAt(size)
 	if at > 0 && i < len(f.c.chunks) {
 		if chunk := f.c.chunks[i]; at < len(chunk) {
 			clear(chunk[at:])
@@ -207,7 +206,7 @@ func (c *memContent) chunk(i, end int) []byte {
 	return grown
 }
 
-// split returns the chunk that offset off is in, and where.
-func split(off int64) (chunk, at int) {
+// chunkAt returns the chunk that offset off is in, and where.
+func chunkAt(off int64) (chunk, at int) {
 	return int(off / memChunk), int(off % memChunk)
 }
