@@ -23,6 +23,7 @@ type broker struct {
 	waiting    []*stored
 	all        []*stored
 	peers      []*peer
+	heart      loop.Timer
 	next       int
 	trace      []string // commands without ids, but for IDENTIFY and NOP
 	subReply   func(c *mocknsqd.Conn) bool
@@ -41,6 +42,7 @@ type peer struct {
 	conn     *mocknsqd.Conn
 	ready    int
 	closing  bool
+	heard    time.Time // when the last command came
 	inFlight []*delivery
 }
 
@@ -55,12 +57,23 @@ type delivery struct {
 func newBroker(t testing.TB, l loop.Loop, addr string) *broker {
 	b := &broker{t: t, l: l, addr: addr, msgTimeout: time.Minute}
 	b.start()
-	l.Every(15*time.Second, func() {
-		for _, c := range b.mock.Conns {
+	b.beat(15 * time.Second)
+	return b
+}
+
+// beat sends heartbeats, and cuts who does not answer, as nsqd does.
+func (b *broker) beat(interval time.Duration) {
+	if b.heart != nil {
+		b.heart.Stop()
+	}
+	b.heart = b.l.Every(interval, func() {
+		for _, c := range slices.Clone(b.mock.Conns) {
+			if b.l.Now().Sub(b.peer(c).heard) > 2*interval {
+				c.Abort()
+			}
 			c.Heartbeat()
 		}
 	})
-	return b
 }
 
 // start listens, at first and after mock.Stop. What was stored is kept.
@@ -70,8 +83,14 @@ func (b *broker) start() {
 		b.t.Fatal(err)
 	}
 	mock.Script = b.script
-	mock.Identify = strings.Replace(mocknsqd.IdentifyReply, `"msg_timeout":60000`, fmt.Sprintf(`"msg_timeout":%d`, b.msgTimeout.Milliseconds()), 1)
 	b.mock = mock
+	b.setMsgTimeout(b.msgTimeout)
+}
+
+// setMsgTimeout changes what connections from now on are told.
+func (b *broker) setMsgTimeout(d time.Duration) {
+	b.msgTimeout = d
+	b.mock.Identify = strings.Replace(mocknsqd.IdentifyReply, `"msg_timeout":60000`, fmt.Sprintf(`"msg_timeout":%d`, d.Milliseconds()), 1)
 }
 
 // publish stores messages and sends what may be sent. It belongs to the loop.
@@ -133,7 +152,7 @@ func (b *broker) peer(c *mocknsqd.Conn) *peer {
 			return p
 		}
 	}
-	p := &peer{conn: c}
+	p := &peer{conn: c, heard: b.l.Now()}
 	b.peers = append(b.peers, p)
 	return p
 }
@@ -150,6 +169,7 @@ func (p *peer) find(id wire.ID) *delivery {
 
 func (b *broker) script(c *mocknsqd.Conn, cmd *wire.Command) bool {
 	p := b.peer(c)
+	p.heard = b.l.Now()
 	b.note(cmd)
 	switch cmd.Verb {
 	case wire.Sub:

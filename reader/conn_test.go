@@ -356,8 +356,7 @@ func TestReader_ManyConnectionsThroughBackoff_218_219(t *testing.T) {
 func TestReader_BlockedHandlerKeepsTheConnection_76(t *testing.T) {
 	w := newWorld(t, looptest.Options{})
 	b := w.broker("nsqd")
-	b.msgTimeout = 10 * time.Minute
-	b.mock.Identify = strings.Replace(b.mock.Identify, `"msg_timeout":60000`, `"msg_timeout":600000`, 1)
+	b.setMsgTimeout(10 * time.Minute)
 	started, release := make(chan struct{}), make(chan struct{})
 	r := w.reader(Options{Workers: 1, Handler: func(m *Message) error {
 		close(started)

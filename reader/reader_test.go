@@ -397,8 +397,7 @@ func TestReader_TouchStopsAtTheHardDeadline_85(t *testing.T) {
 func TestReader_MessageExpiresHere_83(t *testing.T) {
 	w := newWorld(t, looptest.Options{})
 	b := w.broker("nsqd")
-	b.msgTimeout = 10 * time.Second
-	b.mock.Identify = strings.Replace(b.mock.Identify, `"msg_timeout":60000`, `"msg_timeout":10000`, 1)
+	b.setMsgTimeout(10 * time.Second)
 	var kept []*Message
 	r := w.reader(Options{MaxInFlight: 2, Handler: func(m *Message) error { kept = append(kept, m); return Pending }})
 	b.send("x", "y")
