@@ -266,7 +266,8 @@ func (h *httpServer) allowed(p string) []string {
 }
 
 // canonical is the path that p means: no empty or dotted segment, no slash at
-// the end, lower case up to the name of an option.
+// the end, lower case up to the name of an option. It does
+// not allocate when p is canonical.
 func canonical(p string) string {
 	if p == pprofPath {
 		return p
@@ -277,6 +278,8 @@ func canonical(p string) string {
 	c := path.Clean(p)
 	low := strings.ToLower(c)
 	switch {
+	case strings.HasPrefix(c, configPath):
+		return c
 	case strings.HasPrefix(low, configPath):
 		return low[:len(configPath)] + c[len(configPath):]
 	case low+"/" == pprofPath:

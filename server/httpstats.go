@@ -58,13 +58,17 @@ type infoReply struct {
 // info answers with what a peer needs to know of this server.
 func (h *httpServer) info(w http.ResponseWriter, r *http.Request) error {
 	o := &h.s.o
+	var start int64
+	if stopped := h.s.call(func() { start = h.s.start }); stopped != nil {
+		return errExiting
+	}
 	return replyJSON(w, infoReply{
 		Version:                Version,
 		BroadcastAddress:       o.BroadcastAddress,
 		Hostname:               h.guard.hostname,
 		HTTPPort:               portOf(h.addr()),
 		TCPPort:                portOf(h.s.TCPAddr()),
-		StartTime:              h.s.start,
+		StartTime:              start,
 		MaxHeartbeatInterval:   int64(o.MaxHeartbeatInterval),
 		MaxOutputBufferSize:    o.MaxOutputBufferSize,
 		MaxOutputBufferTimeout: int64(o.MaxOutputBufferTimeout),
