@@ -84,6 +84,7 @@ func serve(p process, s *settings, role string, warnings []string) int {
 	level.Set(slog.Level(s.level))
 	log := slog.New(newLogHandler(p.stderr, s.logPrefix, level))
 	s.o.Logger, s.o.LogLevel, s.o.LiteVersion = log, level, liteVersion
+	s.o.TCPAddress, s.o.HTTPAddress = address(s.o.TCPAddress), address(s.o.HTTPAddress)
 
 	// Before anything that takes time: a signal during the start is a stop, too.
 	stopping, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -104,6 +105,15 @@ func serve(p process, s *settings, role string, warnings []string) int {
 
 	<-stopping.Done()
 	return stop(p, s, srv, log, release)
+}
+
+// address is what to listen on for a flag's value. To nsqd all that is not
+// host:port is the path of a unix socket; to the server a path has a slash.
+func address(v string) string {
+	if _, _, err := net.SplitHostPort(v); v == "" || err == nil || strings.ContainsAny(v, "/@") {
+		return v
+	}
+	return "./" + v
 }
 
 // stop ends a server in order. A second signal ends the process at once; what
