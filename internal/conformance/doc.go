@@ -24,7 +24,7 @@
 // Lines that begin with # are comments. Before the first step a line may set
 // options of the server, by the names of nsqd's flags:
 //
-//	server max-rdy-count=50 msg-timeout=1s
+//	server max-rdy-count=50 msg-timeout=1s data-path=temporary
 //
 // What happens, one thing a line:
 //
@@ -33,7 +33,7 @@
 //	a  MPUB t | one | two       with several
 //	a  raw PUB t\n{int32 -1}    exactly these bytes
 //	a  open                     connects and sends nothing
-//	a  close                    closes its end
+//	a  close                    closes its end when it has been answered; the next line follows at once
 //	wait 1s                     time passes
 //	http POST /topic/pause?topic=t
 //	http POST /pub?topic=t | body

@@ -1,7 +1,9 @@
 package conformance
 
 import (
+	"bufio"
 	"bytes"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -39,6 +41,21 @@ func TestFrames_AsTheyStand(t *testing.T) { // 17, 18
 	data := got[at+8 : at+8+26+4]
 	if data[8:10] != "\x00\x01" || data[26:] != "body" || data[0] == 0 {
 		t.Errorf("the message is %q", data)
+	}
+}
+
+// nsqd answers E_BAD_PROTOCOL in binary, at which browsers and curl stare.
+func TestMagic_HTTPIsAnsweredInHTTP(t *testing.T) { // 4
+	sim := newSimWorld(t, nil)
+	p := sim.dial()
+	p.send([]byte("GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+	sim.settle()
+	answer, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(p.received())), nil)
+	if err != nil || answer.StatusCode != http.StatusBadRequest {
+		t.Fatalf("answer %+v, %v", answer, err)
+	}
+	if !p.closed() {
+		t.Error("the connection is still open")
 	}
 }
 

@@ -122,6 +122,7 @@ func (p *player) do(e event) {
 		}
 		status, answer := p.w.http(method, path, body)
 		p.say("http %d", status, p.reduce(answer))
+		p.settle()
 	case "stats":
 		p.stats(strings.Fields(e.text))
 	case "restart":
@@ -148,6 +149,7 @@ func (p *player) send(e event) {
 	switch e.verb {
 	case "open":
 	case "close":
+		p.settle()
 		c.gone = true
 		c.peer.close()
 	case "raw":
