@@ -48,6 +48,34 @@ func (s *Server) createTopic(name string) (*topic, error) {
 	return t, nil
 }
 
+// Publish publishes messages to a topic, which is made if there is none, and
+// returns when they are kept: all of them, or with an error none. The bodies
+// are copied; none may be empty. It is for programs that have a server inside
+// them; it may be called from any goroutine but the loop's.
+func (s *Server) Publish(topic string, bodies ...[]byte) error {
+	for i, body := range bodies {
+		if len(body) == 0 || len(body) > s.o.MaxMsgSize {
+			return fmt.Errorf("publish to topic %s: message %d has %d bytes: %w", topic, i, len(body), ErrBadSize)
+		}
+	}
+	told := make(chan error, 1)
+	err := s.call(func() {
+		t, err := s.createTopic(topic)
+		if err != nil {
+			told <- err
+			return
+		}
+		t.publish(bodies, 0, func(err error) { told <- err })
+	})
+	if err == nil {
+		err = <-told
+	}
+	if err != nil {
+		return fmt.Errorf("publish to topic %s: %w", topic, err)
+	}
+	return nil
+}
+
 // openTopic opens the journal of a topic that is not there yet, makes the topic
 // and its channels, and enters it.
 func (s *Server) openTopic(name string) (*topic, error) {

@@ -27,6 +27,10 @@ var (
 	// #ephemeral at the end.
 	ErrBadName = errors.New("invalid name")
 
+	// ErrBadSize is returned for a message that is empty or larger than
+	// Options.MaxMsgSize.
+	ErrBadSize = errors.New("invalid message size")
+
 	// errGone is what a publisher is told whose topic is deleted, or whose
 	// server shuts down, before the message is stored. The word is nsqd's.
 	errGone = errors.New("exiting")

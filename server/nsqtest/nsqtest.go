@@ -13,14 +13,11 @@ package nsqtest
 
 import (
 	"bytes"
-	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"sync"
 	"testing"
 
-	"github.com/nsqloop/nsqloop/internal/wire"
 	"github.com/nsqloop/nsqloop/server"
 )
 
@@ -82,38 +79,12 @@ func (s *Server) Publish(topic string, bodies ...string) {
 	if len(bodies) == 0 {
 		return
 	}
-	if err := s.publish(topic, bodies); err != nil {
-		s.tb.Fatalf("publish to topic %s: %v", topic, err)
-	}
-}
-
-func (s *Server) publish(topic string, bodies []string) error {
-	c, err := net.Dial("tcp", s.TCPAddr())
-	if err != nil {
-		return err
-	}
-	defer c.Close()
 	messages := make([][]byte, len(bodies))
 	for i, b := range bodies {
 		messages[i] = []byte(b)
 	}
-	if _, err := c.Write(wire.AppendMPub([]byte(wire.MagicV2), topic, messages)); err != nil {
-		return err
-	}
-	var reply bytes.Buffer
-	for {
-		t, data, n, err := wire.ReadFrame(reply.Bytes(), 0)
-		switch {
-		case err != nil:
-			return err
-		case n > 0 && t == wire.FrameError:
-			return wire.ParseError(data)
-		case n > 0:
-			return nil
-		}
-		if _, err := io.CopyN(&reply, c, 1); err != nil {
-			return fmt.Errorf("read the answer: %w", err)
-		}
+	if err := s.srv.Publish(topic, messages...); err != nil {
+		s.tb.Fatal(err)
 	}
 }
 
