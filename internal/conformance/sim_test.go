@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,24 +31,29 @@ type simWorld struct {
 	s      *server.Server
 }
 
-// postedLoop tells when a function has been posted from outside the loop, so
-// that the world moves only then.
+// postedLoop holds up whoever posts from outside the world until the world
+// has moved on. So the two never run at the same time, and what happens does
+// not depend on the scheduler.
 type postedLoop struct {
 	loop.Loop
-	posted chan struct{}
+	posts  chan post
+	moving *atomic.Bool // the world moves, so it is the world itself that posts
 }
 
-// Post posts f and leaves a token.
+// post is a function posted from outside.
+type post struct {
+	f    func()
+	done chan error
+}
+
+// Post posts f; from outside, it returns when f has run.
 func (l postedLoop) Post(f func()) error {
-	outside := !l.OnLoop()
-	err := l.Loop.Post(f)
-	if outside {
-		select {
-		case l.posted <- struct{}{}:
-		default: // there is one
-		}
+	if l.moving.Load() {
+		return l.Loop.Post(f)
 	}
-	return err
+	p := post{f, make(chan error)}
+	l.posts <- p
+	return <-p.done
 }
 
 // newSimWorld starts a server with the options of a transcript.
@@ -57,12 +63,16 @@ func newSimWorld(t testing.TB, options map[string]string) *simWorld {
 	sim := &simWorld{
 		t:      t,
 		w:      w,
-		loop:   postedLoop{w.Loop("nsqd"), make(chan struct{}, 1)},
+		loop:   postedLoop{w.Loop("nsqd"), make(chan post), new(atomic.Bool)},
 		client: w.Loop("client"),
 		o:      mustOptions(t, options),
 	}
 	sim.start()
-	t.Cleanup(func() { sim.outside(func() { _ = sim.s.Close() }) })
+	t.Cleanup(func() {
+		if sim.s != nil { // nil when it did not start again
+			sim.outside(func() { _ = sim.s.Close() })
+		}
+	})
 	return sim
 }
 
@@ -101,6 +111,8 @@ func mustOptions(t testing.TB, flags map[string]string) server.Options {
 // start starts the server.
 func (sim *simWorld) start() {
 	sim.t.Helper()
+	sim.loop.moving.Store(true) // what New posts is for later
+	defer sim.loop.moving.Store(false)
 	var err error
 	if sim.s, err = server.New(sim.loop, sim.o); err != nil {
 		sim.t.Fatal(err)
@@ -108,9 +120,7 @@ func (sim *simWorld) start() {
 }
 
 // outside runs f on a goroutine of its own, because it waits for the server's
-// loop, and moves the world until f is done. The world moves only between the
-// moments at which f runs, so the order of things does not depend on the
-// scheduler.
+// loop, and moves the world when f has posted something, until f is done.
 func (sim *simWorld) outside(f func()) {
 	sim.t.Helper()
 	done := make(chan struct{})
@@ -122,17 +132,25 @@ func (sim *simWorld) outside(f func()) {
 		select {
 		case <-done:
 			return
-		case <-sim.loop.posted:
-			sim.w.Run(time.Millisecond)
-		case <-time.After(20 * time.Millisecond):
+		case p := <-sim.loop.posts:
+			err := sim.loop.Loop.Post(p.f)
+			sim.wait(time.Millisecond)
+			p.done <- err
+		case <-time.After(100 * time.Millisecond):
 			// f waits for something that takes virtual time.
-			sim.w.Run(time.Millisecond)
+			sim.wait(time.Millisecond)
 		}
 	}
 }
 
-func (sim *simWorld) settle()              { sim.w.Run(answered) }
-func (sim *simWorld) wait(d time.Duration) { sim.w.Run(d) }
+// wait lets time pass.
+func (sim *simWorld) wait(d time.Duration) {
+	sim.loop.moving.Store(true)
+	defer sim.loop.moving.Store(false)
+	sim.w.Run(d)
+}
+
+func (sim *simWorld) settle() { sim.wait(answered) }
 
 func (sim *simWorld) http(method, path, body string) (int, string) {
 	sim.t.Helper()
@@ -158,7 +176,8 @@ func (sim *simWorld) dial() peer {
 	sim.t.Helper()
 	p := &simPeer{client: sim.client}
 	sim.client.Do(func() { sim.client.Dial("nsqd:4150", loop.DialOptions{}, p) })
-	if !sim.w.RunUntil(func() bool { return p.conn != nil || p.ended }, time.Second) || p.ended {
+	sim.settle()
+	if p.conn == nil || p.ended {
 		sim.t.Fatal("no connection to the server")
 	}
 	return p
