@@ -1,0 +1,98 @@
+package journaltest
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+)
+
+// blockSize is what a disk writes whole or not at all, in bytes.
+const blockSize = 512
+
+// Kill ends the process: what it has written stays, and what it had open is
+// dead. Nothing becomes durable by that, so that a power cut afterwards can
+// still take it. Faults end with the process; the capacity stays.
+func (d *Disk) Kill() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.life++
+	d.faults = faults{capacity: d.capacity}
+}
+
+// PowerCut ends the process and all that was only in memory. What was synced
+// stays. Of the rest, rng decides which changes stay, file by file: all, none,
+// the first ones, or any of them, since a disk writes in the order it likes. A
+// write may stay in part, in blocks of 512 bytes; where the file grew without
+// them there are zeroes. Names are decided in the same way: what was made,
+// renamed or removed may not have been.
+func (d *Disk) PowerCut(rng *rand.Rand) {
+	d.Kill()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range sortedKeys(d.dirs) {
+		dir := d.dirs[name]
+		survive(rng, len(dir.pending), func(i int, _ bool) { dir.pending[i].apply(dir.durable) })
+		dir.names = maps.Clone(dir.durable)
+		dir.pending = nil
+		for _, name := range sortedKeys(dir.names) {
+			f := dir.names[name]
+			f.durable = f.afterPowerCut(rng)
+			f.data = slices.Clone(f.durable)
+			f.pending = nil
+		}
+	}
+}
+
+// afterPowerCut returns what may be left of the file.
+func (f *file) afterPowerCut(rng *rand.Rand) []byte {
+	data := slices.Clone(f.durable)
+	survive(rng, len(f.pending), func(i int, torn bool) {
+		if w := f.pending[i]; torn {
+			data = w.tear(rng, data)
+		} else {
+			data = w.apply(data)
+		}
+	})
+	return data
+}
+
+// survive calls keep for those of n changes, in order, that outlast a power
+// cut, and says of each whether only a part of it may.
+func survive(rng *rand.Rand, n int, keep func(i int, torn bool)) {
+	switch rng.IntN(4) {
+	case 0: // none
+	case 1: // all
+		for i := range n {
+			keep(i, false)
+		}
+	case 2: // the first ones, the last of them in part
+		last := rng.IntN(n + 1)
+		for i := range last {
+			keep(i, i == last-1)
+		}
+	case 3: // any
+		for i := range n {
+			if choice := rng.IntN(3); choice > 0 {
+				keep(i, choice == 1)
+			}
+		}
+	}
+}
+
+// tear returns data after some blocks of the write.
+func (w write) tear(rng *rand.Rand, data []byte) []byte {
+	if w.p == nil { // a truncation is one change of the length
+		return w.apply(data)
+	}
+	for p, off := w.p, w.off; len(p) > 0; {
+		n := min(len(p), int(blockSize-off%blockSize))
+		if rng.IntN(2) == 0 {
+			data = write{off, p[:n]}.apply(data)
+		}
+		p, off = p[n:], off+int64(n)
+	}
+	if end := w.off + int64(len(w.p)); end > int64(len(data)) && rng.IntN(2) == 0 {
+		data = resize(data, end)
+	}
+	return data
+}
