@@ -51,8 +51,14 @@ func Open(o Options) (*Journal, Recovery, error) {
 	j.begin(o.FirstSeq)
 	p := &replay{j: j}
 	j.readCursorFiles(names, p, &rec)
+	logged := len(j.deferred)
 	if err := j.readOn(&rec); err != nil {
 		return nil, rec, err
+	}
+	if len(j.deferred) > logged && !j.volatile {
+		// The next block's end is behind these records, so that nobody would
+		// look for them again: a snapshot tells the log of them first.
+		j.events.stale = true
 	}
 	p.handOver() // deferred records that the log did not know
 	for _, c := range p.cursors {
