@@ -239,6 +239,12 @@ func TestKill_AcknowledgedIsKeptAndFinishedIsGone(t *testing.T) {
 	again := func(body string) { t.Errorf("message %s was finished and comes again", body[:8]) }
 	for range kills {
 		addr, kill := startVictim(t, dir)
+		for _, channel := range []string{"c", "audit"} {
+			c := dialRaw(t, addr, wire.AppendSub(nil, "t", channel))
+			if _, data, err := c.frame(); err != nil || string(data) != wire.OK {
+				t.Fatalf("SUB: %q, %v", data, err)
+			}
+		}
 		var wg sync.WaitGroup
 		for i := range 3 {
 			d := rand.New(rand.NewPCG(dice.Uint64(), 0))
@@ -246,7 +252,6 @@ func TestKill_AcknowledgedIsKeptAndFinishedIsGone(t *testing.T) {
 				c := dialRaw(t, addr, nil)
 				wg.Go(func() { l.publisher(c, d) })
 			} else {
-				dialRaw(t, addr, wire.AppendSub(nil, "t", "audit"))
 				c := dialRaw(t, addr, wire.AppendRdy(wire.AppendSub(nil, "t", "c"), 1000))
 				wg.Go(func() { l.consumer(c, d, again) })
 			}
