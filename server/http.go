@@ -121,7 +121,6 @@ func (s *Server) listenHTTPWith(addr string, limits httpLimits) (*httpServer, er
 			s.log.Error("HTTP: serving stopped", "err", err)
 		}
 	}()
-	s.log.Info("HTTP: listening on " + l.Addr().String())
 	return h, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/nsqloop/nsqloop/server"
 )
@@ -116,17 +117,22 @@ func appendAttr(b []byte, group string, a slog.Attr) []byte {
 	b = append(b, a.Key...)
 	b = append(b, '=')
 	text := v.String()
-	if text == "" || strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r == '"' || r == '=' || r >= 0x7f }) {
-		return strconv.AppendQuoteToASCII(b, text)
+	if text == "" || strings.ContainsAny(text, ` "=`) || !printable(text) {
+		return strconv.AppendQuote(b, text)
 	}
 	return append(b, text...)
 }
 
 // appendPlain appends a message, with what could break the line written out.
 func appendPlain(b []byte, text string) []byte {
-	if !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r >= 0x7f }) {
+	if printable(text) {
 		return append(b, text...)
 	}
-	quoted := strconv.QuoteToASCII(text)
+	quoted := strconv.Quote(text)
 	return append(b, strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)...)
+}
+
+// printable says whether text can neither start a line nor steer a terminal.
+func printable(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) })
 }

@@ -31,6 +31,7 @@ func TestLogHandler_Lines(t *testing.T) {
 		{slog.LevelInfo, "a", []slog.Attr{slog.String("s", ""), slog.String("q", `say "hi"`)}, `INFO: a s="" q="say \"hi\""`},
 		{slog.LevelInfo, "a", []slog.Attr{slog.String("id", "x\n[nsqd] FATAL: forged\x1b[2J")}, `INFO: a id="x\n[nsqd] FATAL: forged\x1b[2J"`},
 		{slog.LevelInfo, "x\n[nsqd] FATAL: \"forged\"\xff", nil, `INFO: x\n[nsqd] FATAL: "forged"\xff`},
+		{slog.LevelInfo, "385.567\u00b5s", []slog.Attr{slog.String("s", "\u00fc"), slog.String("rtl", "\u202e")}, "INFO: 385.567\u00b5s s=\u00fc rtl=\"\\u202e\""},
 		{slog.LevelInfo, "a", []slog.Attr{slog.Group("g", slog.Int("n", 1), slog.Group("h", slog.Int("m", 2))), {}}, "INFO: a g.n=1 g.h.m=2"},
 	} {
 		var out bytes.Buffer

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -206,10 +207,15 @@ func TestProgram_StartAndStop(t *testing.T) {
 func TestProgram_LogFormat(t *testing.T) {
 	needSignals(t)
 	p := start(t, t.TempDir(), nil, nsqd("--log-prefix=[x] ", "--node-id=7")...)
-	p.ready()
+	tcp, http := p.ready()
 	p.signal(syscall.SIGTERM)
 	if code := p.exit(); code != exitOK {
 		t.Fatalf("exit %d", code)
+	}
+	for _, want := range []string{"INFO: TCP: listening on " + tcp, "INFO: HTTP: listening on " + http} {
+		if !slices.ContainsFunc(p.log, func(line string) bool { return strings.HasSuffix(line, want) }) {
+			t.Errorf("no line %q", want)
+		}
 	}
 	form := regexp.MustCompile(`^\[x\] \d{4}/\d\d/\d\d \d\d:\d\d:\d\d\.\d{6} (DEBUG|INFO|WARNING|ERROR|FATAL): \S`)
 	for _, line := range p.log {

@@ -216,6 +216,11 @@ func announce(p process, s *settings, srv *server.Server, role string, log *slog
 	if data == "" {
 		data = s.o.DataPath
 	}
+	for _, l := range []struct{ name, addr string }{{"TCP", tcp}, {"HTTP", http}} {
+		if l.addr != "" {
+			log.Info(l.name + ": listening on " + l.addr) // nsqd's words
+		}
+	}
 	if !p.terminal {
 		log.Info("ready", "role", role, "tcp", tcp, "http", http, "data", data, "sync", string(s.o.Sync))
 		return
