@@ -262,6 +262,11 @@ func TestKill_AcknowledgedIsKeptAndFinishedIsGone(t *testing.T) {
 		wg.Wait()
 	}
 
+	if len(l.acked) == 0 || len(l.finished) == 0 {
+		t.Fatalf("nothing was tried: %d acknowledged, %d finished", len(l.acked), len(l.finished))
+	}
+	t.Logf("%d kills, %d acknowledged, %d finished", kills, len(l.acked), len(l.finished))
+
 	// Everything that is left is delivered now. Nobody has read the second
 	// channel, which has everything.
 	left, all := map[string]bool{}, map[string]bool{}
@@ -276,8 +281,4 @@ func TestKill_AcknowledgedIsKeptAndFinishedIsGone(t *testing.T) {
 	l.drain(t, addr, "c", left, again)
 	l.finished = nil
 	l.drain(t, addr, "audit", all, again)
-	if len(l.acked) == 0 || len(l.finished) == 0 {
-		t.Fatalf("nothing was tried: %d acknowledged, %d finished", len(l.acked), len(l.finished))
-	}
-	t.Logf("%d kills, %d acknowledged, %d finished", kills, len(l.acked), len(l.finished))
 }
