@@ -168,8 +168,9 @@ func (f *fsync) now(t *topic) error {
 }
 
 // finish forces everything to the disk before the server stops. What a running
-// round covers is not waited for: its publishers are told that the server
-// exits, which leaves open whether the messages were kept.
+// round covers is not waited for, and whether it is kept is open: HTTP's
+// publishers are told that the server exits, and those on connections get no
+// answer before theirs closes. An error would say that nothing was kept.
 func (f *fsync) finish() {
 	if f.timer != nil {
 		f.timer.Stop()
@@ -179,7 +180,7 @@ func (f *fsync) finish() {
 	}
 	for _, t := range f.s.topics {
 		if t.syncing && f.running > 0 {
-			f.s.turn.fail(t, t.durable, t.generation, errGone)
+			t.fail(t.durable, t.generation, errGone)
 		}
 	}
 	for _, job := range f.take() {
