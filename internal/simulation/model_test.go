@@ -1,10 +1,12 @@
 package simulation
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
+	"github.com/nsqloop/nsqloop/client"
 	"github.com/nsqloop/nsqloop/writer"
 )
 
@@ -32,6 +34,17 @@ type publish struct {
 	ended    bool
 	outcome  writer.Outcome
 	channels map[string]*progress
+}
+
+// accepted says whether the server is known to have the message: it confirmed
+// it, or delivered it on some channel.
+func (p *publish) accepted() bool {
+	for _, c := range p.channels {
+		if c.deliveries > 0 {
+			return true
+		}
+	}
+	return p.outcome == writer.Confirmed
 }
 
 // progress is what one channel has seen of a message.
@@ -87,13 +100,22 @@ func (m *model) done(p *publish, now time.Time, res writer.Result) {
 		m.tally.unknown++
 	case writer.NotSent:
 		m.tally.notSent++
-		for name, c := range p.channels {
-			if c.deliveries > 0 {
-				m.fail("%q was not sent, says its result, but was delivered on %s", p.body, name)
-			}
-		}
+		m.neverCame(p)
 	case writer.Rejected:
-		m.fail("%q was rejected: %v", p.body, res.Err)
+		// Nothing is wrong with the message: only a server that stops says so.
+		if !errors.Is(res.Err, client.ErrPubFailed) && !errors.Is(res.Err, client.ErrDPubFailed) {
+			m.fail("%q was rejected: %v", p.body, res.Err)
+		}
+		m.neverCame(p)
+	}
+}
+
+// neverCame holds a result against the deliveries so far.
+func (m *model) neverCame(p *publish) {
+	for name, c := range p.channels {
+		if c.deliveries > 0 {
+			m.fail("%q was delivered on %s, and its result says %v", p.body, name, p.outcome)
+		}
 	}
 }
 
@@ -141,7 +163,7 @@ func (m *model) finish(d *delivery, now time.Time) {
 // excused says whether a finished message may come again: when its FIN may
 // have been lost with a connection, come too late, or gone down with the server.
 func (m *model) excused(f *delivery) bool {
-	const slack = 300 * time.Millisecond
+	const slack = 300 * time.Millisecond // for what is on its way
 	if m.plan.broken && (!m.calm || f.at.Before(m.calmAt.Add(3*time.Minute))) {
 		return true
 	}
@@ -149,7 +171,7 @@ func (m *model) excused(f *delivery) bool {
 		return true
 	}
 	for _, down := range m.downs {
-		if !down.to.Before(f.at) && !down.from.After(f.finish.Add(slack)) {
+		if !down.to.Add(slack).Before(f.at) && !down.from.After(f.finish.Add(slack)) {
 			return true
 		}
 	}
@@ -166,8 +188,8 @@ func (m *model) missing() string {
 			return fmt.Sprintf("%q has no result", p.body)
 		}
 		for _, r := range m.plan.readers {
-			if p.outcome == writer.Confirmed && p.channels[r.channel].finished == nil {
-				return fmt.Sprintf("%q was confirmed and is not finished on %s (delivered %d times)", p.body, r.channel, p.channels[r.channel].deliveries)
+			if c := p.channels[r.channel]; c.finished == nil && p.accepted() {
+				return fmt.Sprintf("%q is %v and not finished on %s (delivered %d times)", p.body, p.outcome, r.channel, c.deliveries)
 			}
 		}
 	}

@@ -292,7 +292,7 @@ func (m *member) handle(msg *reader.Message) error {
 		return reader.RequeueAfter(time.Duration(s.rand.IntN(500))*time.Millisecond, errors.New("fails"))
 	case x < fails+forgets:
 		// Held until just before the message's time is over.
-		m.release(s.plan.msgTimeout-time.Millisecond, func() {})
+		m.release(msg.Deadline().Sub(s.world.Now())-time.Millisecond, func() {})
 		return reader.Pending
 	case x < fails+forgets+m.plan.later:
 		m.release(time.Duration(s.rand.IntN(1000))*time.Millisecond, func() {
