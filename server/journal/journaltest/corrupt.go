@@ -39,16 +39,17 @@ func (d *Disk) Cut(path string, size int64) {
 func (d *Disk) Remove(path string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dir, _, f := d.lookup(path)
-	dir.change(f, "")
-	dir.settle()
+	dir, f := d.lookup(path)
+	dir.pending = slices.DeleteFunc(dir.pending, func(c change) bool { return c.file == f })
+	change{file: f}.apply(dir.names)
+	change{file: f}.apply(dir.durable)
 }
 
 // Content returns a copy of the file at path.
 func (d *Disk) Content(path string) []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, _, f := d.lookup(path)
+	_, f := d.lookup(path)
 	return slices.Clone(f.data)
 }
 
@@ -57,7 +58,7 @@ func (d *Disk) Content(path string) []byte {
 func (d *Disk) corrupt(path string, off int64, change func(data []byte) []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, _, f := d.lookup(path)
+	_, f := d.lookup(path)
 	if off < -1 || off >= int64(len(f.data)) {
 		panic(fmt.Sprintf("journaltest: %s has %d bytes, none at %d", path, len(f.data), off))
 	}

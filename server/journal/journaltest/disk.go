@@ -57,7 +57,7 @@ func New(rng *rand.Rand) *Disk {
 }
 
 // Dir returns the directory of that name, which is made when its first file
-// is. After a crash what it returned before is dead, and fails with
+// is. A file has at most 2 GiB. After a crash what it returned before is dead, and fails with
 // [ErrCrashed]: ask again, as the next process does.
 func (d *Disk) Dir(name string) journal.FS {
 	d.mu.Lock()
@@ -151,11 +151,11 @@ func (d *Disk) used() int64 {
 
 // lookup returns the file at path. It panics when there is none: the test is
 // wrong about its disk.
-func (d *Disk) lookup(path string) (*dir, string, *file) {
+func (d *Disk) lookup(path string) (*dir, *file) {
 	i := strings.LastIndexByte(path, '/')
 	if i >= 0 {
 		if dir := d.dirs[path[:i]]; dir != nil && dir.names[path[i+1:]] != nil {
-			return dir, path[i+1:], dir.names[path[i+1:]]
+			return dir, dir.names[path[i+1:]]
 		}
 	}
 	panic("journaltest: " + path + ": " + fs.ErrNotExist.Error())
