@@ -37,7 +37,7 @@ type conn struct {
 
 	client  *client.Conn // nil between a close and the next dial
 	ready   bool
-	since   int64 // unix nanoseconds: ready since
+	since   int64 // Writer.now: ready since
 	redial  *backoff.Reconnect
 	timer   loop.Timer // the next dial; nil until the first failure
 	err     error      // why the last connection ended, or was not made

@@ -20,7 +20,7 @@ type publish struct {
 	bodies [][]byte // kindMPub
 	delay  time.Duration
 	size   int   // bytes of bodies
-	start  int64 // unix nanoseconds; when the loop took it up
+	start  int64 // when the loop took it up: Writer.now
 	done   func(Result)
 	wait   *waiter // of PublishSync; nil otherwise
 	err    error   // not nil: ended before it began

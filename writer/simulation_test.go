@@ -16,7 +16,7 @@ import (
 // done is called once, within its deadline and 10 ms, and what it says agrees
 // with what the nsqds have seen. A failure names the seed.
 func TestWriter_Simulation(t *testing.T) {
-	seeds := 300
+	seeds := 150
 	if testing.Short() {
 		seeds = 30
 	}

@@ -25,10 +25,11 @@ type Writer struct {
 
 	// What follows belongs to the loop.
 
-	conns []*conn // in the order of the options
-	ready []*conn // those of them that can be used
-	turn  int     // index in ready: whose turn it is
-	left  int     // publishes left of its run
+	epoch time.Time // when it started
+	conns []*conn   // in the order of the options
+	ready []*conn   // those of them that can be used
+	turn  int       // index in ready: whose turn it is
+	left  int       // publishes left of its run
 
 	waiting ring[publish] // accepted, for want of a connection with room not sent
 	spare   []publish     // the mailbox's other buffer
@@ -84,6 +85,7 @@ func New(l loop.Loop, o Options) (*Writer, error) {
 
 // start dials. It runs on the loop.
 func (w *Writer) start() {
+	w.epoch = w.loop.Now()
 	if w.closed {
 		return
 	}
@@ -197,8 +199,10 @@ func (w *Writer) refuseAll() {
 	}
 }
 
-// now is the turn's time in unix nanoseconds.
-func (w *Writer) now() int64 { return w.loop.Now().UnixNano() }
+// now is the turn's time in nanoseconds since just before the writer started,
+// so never 0. It is a difference of times, which somebody who sets the machine's
+// clock does not change.
+func (w *Writer) now() int64 { return int64(w.loop.Now().Sub(w.epoch)) + 1 }
 
 // drain takes up what is in the mailbox: sends what can be sent and lets the
 // rest wait.
@@ -330,86 +334,5 @@ func (w *Writer) pick() *conn {
 func (w *Writer) pump() {
 	for w.waiting.len() > 0 && len(w.ready) > 0 && w.send(w.waiting.at(0)) {
 		w.waiting.pop()
-	}
-}
-
-// armDeadline has the deadline watched of publishes that were taken up at
-// start. All have the same time to live, so only the oldest matters, and a
-// timer that runs is always for an older one.
-func (w *Writer) armDeadline(start int64) {
-	if w.o.Timeout < 0 || w.deadlineArmed {
-		return
-	}
-	w.deadlineArmed = true
-	d := time.Duration(start + int64(w.o.Timeout) - w.now())
-	if w.deadline == nil {
-		w.deadline = w.loop.After(d, w.onDeadline)
-		return
-	}
-	w.deadline.Reset(d)
-}
-
-// onDeadline ends what has run out of time.
-func (w *Writer) onDeadline() {
-	w.deadlineArmed = false
-	before := w.now() - int64(w.o.Timeout)
-	var next int64
-	for _, c := range w.conns {
-		if start := c.expire(before); start != 0 && (next == 0 || start < next) {
-			next = start
-		}
-	}
-	var err error
-	for w.waiting.len() > 0 {
-		p := w.waiting.at(0)
-		if p.start > before {
-			if next == 0 || p.start < next {
-				next = p.start
-			}
-			break
-		}
-		if err == nil {
-			err = notSentAfter(client.ErrTimeout, w.lastErr())
-		}
-		w.end(p, err)
-		w.waiting.pop()
-	}
-	if next != 0 {
-		w.armDeadline(next)
-	}
-}
-
-// lastErr is why a connection is missing; nil when none is.
-func (w *Writer) lastErr() error {
-	for _, c := range w.conns {
-		if c.err != nil {
-			return c.err
-		}
-	}
-	return nil
-}
-
-// watchReplies has the connections looked at while answers are owed.
-func (w *Writer) watchReplies() {
-	if w.looking || w.o.ReplyTimeout < 0 {
-		return
-	}
-	w.looking = true
-	if w.looker == nil {
-		w.looker = w.loop.Every(w.o.ReplyTimeout/quietLooks, w.onLook)
-		return
-	}
-	w.looker.Reset(w.o.ReplyTimeout / quietLooks)
-}
-
-func (w *Writer) onLook() {
-	owed := 0
-	for _, c := range w.conns {
-		c.look()
-		owed += c.pending.len()
-	}
-	if owed == 0 {
-		w.looking = false
-		w.looker.Stop()
 	}
 }
