@@ -20,6 +20,9 @@ type bareLoop struct {
 	posted []func()
 	timers []*bareTimer
 	dice   *rand.Rand
+
+	slow  bool            // work given to Go waits for work
+	queue []func() func() // that work
 }
 
 func newBareLoop() *bareLoop {
@@ -39,10 +42,25 @@ func (l *bareLoop) After(d time.Duration, f func()) loop.Timer {
 }
 func (l *bareLoop) Every(time.Duration, func()) loop.Timer { panic("the server has no such timer") }
 func (l *bareLoop) Go(work func() func()) {
-	if then := work(); then != nil {
+	if l.slow {
+		l.queue = append(l.queue, work)
+	} else if then := work(); then != nil {
 		l.posted = append(l.posted, then)
 	}
 }
+
+// work does what was given to Go so far.
+func (l *bareLoop) work() {
+	queue := l.queue
+	l.queue = nil
+	for _, work := range queue {
+		if then := work(); then != nil {
+			l.posted = append(l.posted, then)
+		}
+	}
+	l.turn(func() {})
+}
+
 func (l *bareLoop) Dial(string, loop.DialOptions, loop.Handler) func() {
 	panic("the server does not dial")
 }

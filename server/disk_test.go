@@ -1,0 +1,316 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/server/journal"
+	"github.com/nsqloop/nsqloop/server/journal/journaltest"
+)
+
+// onDisk makes options for a server whose journals are on a disk that can fail.
+// The directories of the topics are real, and empty.
+func onDisk(t *testing.T, o Options) (*journaltest.Disk, Options) {
+	d := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+	o.DataPath = t.TempDir()
+	o.fs = func(dir string) journal.FS { return d.Dir(filepath.Base(dir)) }
+	return d, o
+}
+
+// failing makes every operation of that name fail.
+func failing(op string, err error) func(string, string) error {
+	return func(got, _ string) error {
+		if got == op {
+			return err
+		}
+		return nil
+	}
+}
+
+var errFull = errors.New("no space left on device")
+
+func TestDisk_FailedWriteRefusesThePublish(t *testing.T) {
+	for _, tc := range []struct {
+		in   []byte
+		want string
+	}{
+		{wire.AppendPub(nil, "t", []byte("x")), "E_PUB_FAILED PUB failed "},
+		{wire.AppendMPub(nil, "t", [][]byte{[]byte("x"), []byte("y")}), "E_MPUB_FAILED MPUB failed "},
+		{wire.AppendDPub(nil, "t", time.Second, []byte("x")), "E_DPUB_FAILED DPUB failed "},
+	} {
+		d, o := onDisk(t, Options{})
+		w := newWorld(t, o)
+		w.publish("t", "before")
+		w.subscribe("t", "c", 0)
+		p := w.dial()
+		d.Fail(failing("write", errFull))
+		p.send(tc.in)
+		got := p.frames()
+		if len(got) != 1 || !strings.HasPrefix(got[0], tc.want) || !strings.Contains(got[0], errFull.Error()) || !p.closed() {
+			t.Errorf("answered %q, closed %v; want %q and the disk's words, and the end", got, p.closed(), tc.want)
+		}
+		if err := w.s.health(); !errors.Is(err, errFull) {
+			t.Errorf("health is %v", err)
+		}
+		d.Fail(nil)
+		w.publish("t", "after")
+		if err := w.s.health(); err != nil {
+			t.Errorf("health after a good write is %v", err)
+		}
+		if st := w.topic("t"); st.MessageCount != 2 || st.Channels[0].Depth != 2 {
+			t.Errorf("%d messages counted, depth %d; want 2 and 2", st.MessageCount, st.Channels[0].Depth)
+		}
+	}
+}
+
+// What was published to another topic in the same turn is kept, and the replies
+// stay in order.
+func TestDisk_FailureHitsOneTopicOnly(t *testing.T) {
+	d, o := onDisk(t, Options{})
+	w := newWorld(t, o)
+	w.publish("good", "x")
+	w.publish("bad", "x")
+	d.Fail(func(op, name string) error {
+		if op == "write" && strings.Contains(name, "bad") {
+			return errFull
+		}
+		return nil
+	})
+	p := w.dial()
+	in := wire.AppendPub(nil, "good", []byte("1"))
+	in = wire.AppendPub(in, "good", []byte("2"))
+	in = wire.AppendPub(in, "bad", []byte("3"))
+	in = wire.AppendPub(in, "good", []byte("4"))
+	p.send(in)
+	got := p.frames()
+	if len(got) != 3 || got[0] != "OK" || got[1] != "OK" || !strings.HasPrefix(got[2], "E_PUB_FAILED") {
+		t.Errorf("answered %q", got)
+	}
+	d.Fail(nil)
+	if n := w.topic("good").Depth; n != 4 {
+		t.Errorf("depth of the good topic %d, want 4", n)
+	}
+}
+
+func TestDisk_ConsumersGoOnWhileItIsFull(t *testing.T) {
+	d, o := onDisk(t, Options{})
+	w := newWorld(t, o)
+	w.publish("t", "1", "2", "3", "4")
+	p := w.subscribe("t", "c", 1)
+	d.Fail(failing("write", errFull))
+	for i := range 4 {
+		p.fin(p.message(fmt.Sprint(i+1), 1))
+	}
+	q := w.subscribe("new", "c", 0) // even a new channel can be had
+	q.want()
+	w.sleep(time.Second)
+	d.Fail(nil)
+	w.sleep(100 * time.Millisecond) // by itself, without a publish
+	if err := w.s.health(); err != nil {
+		t.Errorf("health is %v though the disk has room again", err)
+	}
+	d.Kill()
+	w.kill()
+	w.start(o)
+	if st := w.channel("t", "c"); st.Depth != 0 || st.InFlightCount != 0 {
+		t.Errorf("finished messages came back: %+v", st)
+	}
+}
+
+// The memory of ephemeral topics says nothing about the disk.
+func TestDisk_EphemeralTopicsDoNotNeedIt(t *testing.T) {
+	d, o := onDisk(t, Options{})
+	w := newWorld(t, o)
+	w.publish("t", "x")
+	d.Fail(failing("write", errFull))
+	p := w.dial()
+	p.pub("t", "x")
+	p.frames()
+	w.publish("t#ephemeral", "x")
+	if w.s.health() == nil {
+		t.Error("a message in memory made the disk healthy")
+	}
+	d.Fail(nil)
+}
+
+func TestSync_AlwaysAnswersAfterTheFsync(t *testing.T) {
+	d, o := onDisk(t, Options{Sync: SyncAlways})
+	w := newWorld(t, o)
+	w.publish("t", "first")
+	w.l.slow = true
+	p := w.dial()
+	p.pub("t", "a")
+	p.pub("t", "b")
+	p.send(wire.AppendSub(nil, "t", "c")) // waits: its OK is the third
+	p.pub("t", "d")
+	p.want()
+	before := d.Ops()
+	w.l.work() // covers a; b has come since
+	w.offer()
+	p.want("OK")
+	w.l.work()
+	w.offer()
+	p.want("OK", "OK") // b, SUB
+	w.l.work()
+	w.offer()
+	p.want("OK")
+	if n := d.Ops() - before; n > 20 {
+		t.Errorf("%d operations", n)
+	}
+	w.l.slow = false
+}
+
+// While a fsync runs, publishes gather, and share the next one.
+func TestSync_AlwaysGathersPublishers(t *testing.T) {
+	d, o := onDisk(t, Options{Sync: SyncAlways})
+	w := newWorld(t, o)
+	w.publish("t", "first")
+	w.l.slow = true
+	syncs := 0
+	d.Fail(func(op, _ string) error {
+		if op == "sync" {
+			syncs++
+		}
+		return nil
+	})
+	var ps []*peer
+	for range 20 {
+		p := w.dial()
+		p.pub("t", "x")
+		ps = append(ps, p)
+	}
+	w.l.work()
+	ps[0].want("OK")
+	w.l.work()
+	for _, p := range ps[1:] {
+		p.want("OK")
+	}
+	if syncs > 4 { // two files, two rounds
+		t.Errorf("%d fsyncs for 20 publishers in two rounds", syncs)
+	}
+	w.l.slow = false
+}
+
+func TestSync_AlwaysFailureIsTold(t *testing.T) {
+	d, o := onDisk(t, Options{Sync: SyncAlways})
+	w := newWorld(t, o)
+	w.publish("t", "x")
+	p := w.dial()
+	errIO := errors.New("input/output error")
+	d.Fail(failing("sync", errIO))
+	p.pub("t", "y")
+	got := p.frames()
+	if len(got) != 1 || !strings.HasPrefix(got[0], "E_PUB_FAILED PUB failed") || !strings.Contains(got[0], errIO.Error()) || !p.closed() {
+		t.Errorf("answered %q, closed %v", got, p.closed())
+	}
+	if !errors.Is(w.s.health(), errIO) {
+		t.Errorf("health is %v", w.s.health())
+	}
+	d.Fail(nil)
+	w.publish("t", "z")
+	if err := w.s.health(); err != nil {
+		t.Errorf("health is %v", err)
+	}
+}
+
+func TestSync_AlwaysSurvivesAPowerCut(t *testing.T) {
+	for seed := range uint64(20) {
+		d, o := onDisk(t, Options{Sync: SyncAlways})
+		w := newWorld(t, o)
+		w.publish("t", "0")
+		w.subscribe("t", "c", 0)
+		p := w.dial()
+		for i := range 30 {
+			p.pub("t", fmt.Sprint(i+1))
+			p.want("OK")
+		}
+		w.must(w.s.topic("t").channel("c").pauseOn)
+		d.PowerCut(rand.New(rand.NewPCG(seed, 0)))
+		w.kill()
+		w.start(o)
+		if st := w.channel("t", "c"); st.Depth != 31 || !st.Paused {
+			t.Errorf("seed %d: depth %d, paused %v; want 31, true", seed, st.Depth, st.Paused)
+		}
+	}
+}
+
+func TestSync_IntervalForcesWhatWasWritten(t *testing.T) {
+	d, o := onDisk(t, Options{})
+	w := newWorld(t, o)
+	w.publish("t", "x")
+	w.sleep(2 * time.Second)
+	before := d.Ops()
+	w.sleep(time.Hour)
+	if n := d.Ops() - before; n != 0 {
+		t.Errorf("%d operations of a server without traffic", n)
+	}
+	p := w.dial()
+	p.pub("t", "y")
+	p.want("OK") // at once
+	w.sleep(999 * time.Millisecond)
+	synced := 0
+	d.Fail(func(op, _ string) error {
+		if op == "sync" {
+			synced++
+		}
+		return nil
+	})
+	w.sleep(2 * time.Millisecond)
+	if synced == 0 {
+		t.Error("nothing was forced to the disk within the interval")
+	}
+}
+
+func TestSync_NeverForcesNothing(t *testing.T) {
+	d, o := onDisk(t, Options{Sync: SyncNever})
+	w := newWorld(t, o)
+	w.publish("t", "x")
+	d.Fail(func(op, name string) error {
+		if op == "sync" {
+			t.Errorf("fsync of %s", name)
+		}
+		return nil
+	})
+	w.publish("t", "y")
+	w.sleep(time.Minute)
+	d.Fail(nil)
+}
+
+// A topic with nothing to do gives its files back, and goes on as if nothing had
+// been.
+func TestIdle_TopicsRestAndWakeUp(t *testing.T) {
+	_, o := onDisk(t, Options{})
+	w := newWorld(t, o)
+	w.publish("t", "x")
+	w.sleep(time.Minute)
+	if n := len(w.s.idle.topics); n != 0 || w.s.idle.armed {
+		t.Errorf("%d topics are awake, timer %v", n, w.s.idle.armed)
+	}
+	p := w.subscribe("t", "c", 1)
+	m := p.message("x", 1)
+	w.sleep(25 * time.Second)
+	p.fin(m)
+	w.publish("t", "y")
+	p.want("y/1")
+}
+
+func TestOptions_AreChecked(t *testing.T) {
+	for name, o := range map[string]Options{
+		"Sync": {Sync: "sometimes"}, "MsgTimeout": {MsgTimeout: -1}, "MaxMsgSize": {MaxMsgSize: -1},
+		"MaxDeflateLevel": {MaxDeflateLevel: 10}, "SyncTimeout": {SyncTimeout: -1},
+	} {
+		if _, err := New(newBareLoop(), o); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("a bad %s: %v", name, err)
+		}
+	}
+	o, err := Options{MemQueueSize: -1}.withDefaults()
+	if err != nil || o.MemQueueSize != 0 || o.MaxRdyCount != 2500 {
+		t.Errorf("defaults %+v, %v", o, err)
+	}
+}
