@@ -44,13 +44,6 @@ type IdentifyReply struct {
 	TopologyZone        string `json:"topology_zone"`
 }
 
-// AuthReply is the answer to a successful AUTH.
-type AuthReply struct {
-	Identity        string `json:"identity"`
-	IdentityURL     string `json:"identity_url"`
-	PermissionCount int    `json:"permission_count"`
-}
-
 // DecodeIdentify reads the body of IDENTIFY: one JSON object, or null. Unknown
 // keys are ignored, keys match in any case, and a value of the wrong type is
 // an error, as is a fraction where a whole number is due.
