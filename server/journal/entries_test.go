@@ -33,10 +33,10 @@ func TestEntries_AgreeWithAMap(t *testing.T) {
 			delete(want, seq)
 			order = slices.Delete(order, i, i+1)
 		}
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+		for range rapid.IntRange(1, 25).Draw(t, "steps") {
 			switch rapid.IntRange(0, 4).Draw(t, "step") {
 			case 0, 1:
-				for range rapid.IntRange(1, 700).Draw(t, "adds") {
+				for range rapid.IntRange(1, 600).Draw(t, "adds") {
 					seq := base + next*stride
 					next++
 					slot := e.add(seq)
