@@ -379,6 +379,50 @@ func TestReader_BlockedHandlerKeepsTheConnection_76(t *testing.T) {
 	w.until("the end", func() bool { return r.final.Load() != nil })
 }
 
+// TestReader_WorkersSkipWhatIsLost blocks the worker until the connection of
+// the message behind is gone.
+func TestReader_WorkersSkipWhatIsLost(t *testing.T) {
+	w := newWorld(t, looptest.Options{})
+	b := w.broker("nsqd")
+	started, release := make(chan struct{}, 3), make(chan struct{})
+	r := w.reader(Options{Workers: 1, MaxInFlight: 2, Handler: func(m *Message) error {
+		started <- struct{}{}
+		<-release
+		return nil
+	}})
+	b.send("x", "y")
+	w.until("two messages", func() bool { return r.stats.Handled == 2 })
+	<-started
+	b.on(b.mock.Stop)
+	w.until("the loss", func() bool { return len(r.ready.slots) == 0 })
+	close(release)
+	for idle := false; !idle; runtime.Gosched() {
+		r.workers.lock.Lock()
+		idle = r.workers.idle == 1
+		r.workers.lock.Unlock()
+	}
+	w.l.Do(func() { r.Close() })
+	<-r.workers.ended
+	if len(started) != 0 {
+		t.Error("the handler was called for a message that is lost")
+	}
+	w.until("the end", func() bool { return r.final.Load() != nil })
+}
+
+func TestReader_OthersGrowAtOnce_59(t *testing.T) {
+	w := newWorld(t, looptest.Options{})
+	a, b := w.broker("a"), w.broker("b")
+	r := w.reader(Options{MaxInFlight: 10})
+	w.connected(r, 2)
+	a.send("x")
+	b.send("x")
+	w.Run(time.Second)
+	a.trace = nil
+	b.on(b.mock.Stop)
+	w.Run(10 * time.Millisecond)
+	a.wantTrace("RDY 10")
+}
+
 func TestReader_OneSlowDialDelaysNoOther_201(t *testing.T) {
 	w := newWorld(t, looptest.Options{})
 	w.broker("slow")

@@ -131,6 +131,21 @@ func TestReader_LostNodeIsPolledForAndRedialled_194(t *testing.T) {
 	w.within(1100*time.Millisecond, "it is back", func() bool { return len(r.ready.slots) == 1 })
 }
 
+// TestReader_UnnamedNodeThatBlinksIsKept_194 loses a connection to an nsqd that
+// nsqlookupd has long stopped to name.
+func TestReader_UnnamedNodeThatBlinksIsKept_194(t *testing.T) {
+	w := newWorld(t, looptest.Options{})
+	b := w.broker("nsqd")
+	w.lookups.names("l:4161", b.addr)
+	r := w.reader(Options{Lookupds: []string{"l:4161"}})
+	w.connected(r, 1)
+	w.lookups.names("l:4161")
+	w.Run(10 * time.Minute)
+	b.on(b.mock.Cut)
+	w.until("the loss", func() bool { return len(r.ready.slots) == 0 })
+	w.within(time.Second, "it is back", func() bool { return len(r.ready.slots) == 1 })
+}
+
 func TestReader_LostNodeThatIsNotNamedIsForgotten_194(t *testing.T) {
 	w := newWorld(t, looptest.Options{})
 	b := w.broker("nsqd")
@@ -171,7 +186,7 @@ func TestReader_Filter_200(t *testing.T) {
 	w := newWorld(t, looptest.Options{})
 	a, b := w.broker("a"), w.broker("b")
 	w.lookups.names("l1:4161", a.addr)
-	w.lookups.names("l2:4161", b.addr)
+	w.lookups.names("l2:4161", b.addr, a.addr)
 	var most []string
 	r := w.reader(Options{Lookupds: []string{"l1:4161", "l2:4161"}, Filter: func(all []string) []string {
 		if len(all) > len(most) {

@@ -377,6 +377,43 @@ func TestReader_TouchMovesTheDeadline_18_85(t *testing.T) {
 	}
 }
 
+func TestReader_TouchesOfATurnAreOne(t *testing.T) {
+	w := newWorld(t, looptest.Options{})
+	b := w.broker("nsqd")
+	var m *Message
+	w.reader(Options{Handler: func(got *Message) error { m = got; return Pending }})
+	b.send("x")
+	w.until("a message", func() bool { return m != nil })
+	for range 3 {
+		w.l.Do(func() { m.Touch(); m.Touch() })
+		w.Run(time.Second)
+	}
+	b.wantTrace("SUB, RDY 1, TOUCH, TOUCH, TOUCH")
+}
+
+// TestReader_DeadlinesAreKeptInOrder_83 touches a message so late that its
+// hard deadline comes before the deadline of one that arrived after it.
+func TestReader_DeadlinesAreKeptInOrder_83(t *testing.T) {
+	w := newWorld(t, looptest.Options{})
+	b := w.broker("nsqd")
+	b.mock.Identify = strings.Replace(b.mock.Identify, `"max_msg_timeout":900000`, `"max_msg_timeout":70000`, 1)
+	var kept []*Message
+	r := w.reader(Options{MaxInFlight: 5, Handler: func(m *Message) error { kept = append(kept, m); return Pending }})
+	b.send("first")
+	w.Run(20 * time.Second)
+	b.send("second")
+	w.Run(30 * time.Second)
+	w.l.Do(func() { kept[0].Touch() })
+	w.Run(19900 * time.Millisecond)
+	if r.stats.Expired != 0 {
+		t.Error("expired too early")
+	}
+	w.Run(200 * time.Millisecond)
+	if r.stats.Expired != 1 || !kept[0].Responded() || kept[1].Responded() {
+		t.Errorf("%d expired, want the first", r.stats.Expired)
+	}
+}
+
 func TestReader_TouchStopsAtTheHardDeadline_85(t *testing.T) {
 	w := newWorld(t, looptest.Options{})
 	b := w.broker("nsqd")

@@ -312,6 +312,18 @@ func TestReady_IdleConnectionLosesItsSlot_50(t *testing.T) {
 	g.wantSum(2)
 }
 
+func TestReady_LivelyConnectionKeepsItsSlot_50(t *testing.T) {
+	for seed := range uint64(10) { // else chance could give it back
+		g := newRig(t, 2, "a", "b", "c")
+		g.b.rand = rand.New(rand.NewPCG(seed, 0))
+		g.now += int64(8 * time.Second)
+		g.warm("a")
+		g.now += int64(4 * time.Second)
+		g.pass(0)
+		g.want("a1 b0 c1")
+	}
+}
+
 func TestReady_SlotWithMessageInFlightIsNotGivenAway_51(t *testing.T) {
 	g := newRig(t, 2, "a", "b", "c")
 	g.deliver("a", "b")
@@ -490,6 +502,27 @@ func TestReady_PauseEndsWithoutConnections_229(t *testing.T) {
 	g.b.probe(g.now)
 	g.add("a", "b")
 	g.want("a1 b0")
+}
+
+func TestReady_LeavingBackoffGivesNewConnectionsTheirShareToo(t *testing.T) {
+	g := newRig(t, 10, "a")
+	g.b.halt(g.now)
+	g.add("b")
+	g.b.probe(g.now)
+	g.b.leave(g.now)
+	g.want("a5 b5")
+}
+
+func TestReady_ProbeFollowsTheLastMessageInFlight(t *testing.T) {
+	g := newRig(t, 1, "a")
+	g.deliver("a")
+	g.b.halt(g.now)
+	g.b.setMax(0, g.now)
+	g.b.probe(g.now)
+	g.b.setMax(1, g.now)
+	g.want("a0")
+	g.answer("a") // it expired, say, and says nothing
+	g.want("a1")
 }
 
 func TestReady_IdleProbeMoves_218_230(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/mocknsqd"
+	"github.com/nsqloop/nsqloop/internal/wire"
 	"github.com/nsqloop/nsqloop/loop/looptest"
 )
 
@@ -62,6 +64,50 @@ func TestReader_ShutdownGivesBackWhatWasNotStarted_73(t *testing.T) {
 			t.Errorf("%d messages are left in flight", len(p.inFlight))
 		}
 	}
+}
+
+// TestReader_ShutdownWaitsForCloseWait_72 lets nsqd take its time, and send one
+// more message meanwhile.
+func TestReader_ShutdownWaitsForCloseWait_72(t *testing.T) {
+	w := newWorld(t, looptest.Options{})
+	b := w.broker("nsqd")
+	var m *Message
+	r := w.reader(Options{Handler: func(got *Message) error { m = got; return Pending }})
+	b.send("x")
+	w.until("a message", func() bool { return m != nil })
+	b.mock.Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
+		if b.script(c, cmd); cmd.Verb != wire.Cls {
+			return false
+		}
+		c.Message("late", 1, time.Unix(0, 0), "x")
+		return true
+	}
+	w.l.Do(func() { r.leave(); m.Finish() })
+	w.Run(10 * time.Second)
+	b.wantTrace("SUB, RDY 1, CLS, FIN, REQ 0")
+	if b.open() != 1 {
+		t.Error("closed before CLOSE_WAIT")
+	}
+	b.on(func() { b.mock.Conns[0].Respond(wire.CloseWait) })
+	w.until("the end", func() bool { return r.final.Load() != nil })
+	if s := r.final.Load(); s.Received != 2 || s.Returned != 1 || s.Finished != 1 {
+		t.Errorf("got %+v", s)
+	}
+}
+
+func TestReader_NothingCountsAfterClose(t *testing.T) {
+	w := newWorld(t, looptest.Options{})
+	b := w.broker("nsqd")
+	var m *Message
+	r := w.reader(Options{Handler: func(got *Message) error { m = got; return Pending }})
+	b.send("x")
+	w.until("a message", func() bool { return m != nil })
+	w.l.Do(func() {
+		r.Close()
+		if m.Finish() {
+			t.Error("an answer after Close had an effect")
+		}
+	})
 }
 
 func TestReader_LoopShutdownDrainsAndIsCutOff_72(t *testing.T) {

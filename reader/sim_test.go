@@ -25,7 +25,7 @@ type sim struct {
 // TestSimulation plays seeds. LOOPTEST_SEED in the environment replays the one
 // that a failure has logged.
 func TestSimulation(t *testing.T) {
-	seeds := uint64(150)
+	seeds := uint64(300)
 	if testing.Short() {
 		seeds = 20
 	}
