@@ -291,11 +291,10 @@ func (m *member) handle(msg *reader.Message) error {
 		m.held--
 		return reader.RequeueAfter(time.Duration(s.rand.IntN(500))*time.Millisecond, errors.New("fails"))
 	case x < fails+forgets:
-		// Held until just before the message's time is over.
-		m.release(msg.Deadline().Sub(s.world.Now())-time.Millisecond, func() {})
+		m.release(msg, s.plan.msgTimeout, func() {})
 		return reader.Pending
 	case x < fails+forgets+m.plan.later:
-		m.release(time.Duration(s.rand.IntN(1000))*time.Millisecond, func() {
+		m.release(msg, time.Duration(s.rand.IntN(1000))*time.Millisecond, func() {
 			if msg.Finish() {
 				s.model.finish(d, s.world.Now())
 			}
@@ -307,16 +306,18 @@ func (m *member) handle(msg *reader.Message) error {
 	return nil
 }
 
-// release stops counting a message as held after a while. One whose connection
-// is lost meanwhile is not counted from then on: it will come again.
-func (m *member) release(after time.Duration, then func()) {
-	life := m.lives
-	m.s.fate.After(after, func() {
+// release answers a message after a while. From then on it does not count as
+// held, nor from just before its time is over, nor when its connection was lost:
+// it will come again.
+func (m *member) release(msg *reader.Message, after time.Duration, answer func()) {
+	fate, life := m.s.fate, m.lives
+	left := msg.Deadline().Sub(m.s.world.Now()) - time.Millisecond
+	fate.After(min(after, left), func() {
 		if life == m.lives {
 			m.held--
 		}
-		then()
 	})
+	fate.After(after, answer)
 }
 
 // scratch is a new directory, in memory where the system has such.
