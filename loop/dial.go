@@ -16,9 +16,9 @@ func (e *Engine) Dial(addr string, o DialOptions, h Handler) (cancel func()) {
 	if o.Timeout <= 0 {
 		o.Timeout = dialTimeout
 	}
-	c := &conn{engine: e}
+	c := &conn{}
 	ctx, abandon := context.WithCancel(context.Background())
-	c.Stream.Dial(&e.core, h)
+	c.Stream.Dial(&e.core, h, abandon)
 	c.open = func() {
 		c.Connect(&c.sock, c.addrs, func() { h.OnOpen(c) })
 	}
@@ -40,10 +40,7 @@ func (e *Engine) Dial(addr string, o DialOptions, h Handler) (cancel func()) {
 	} else {
 		_ = e.Post(start) // a loop that never starts tells the dial when it stops
 	}
-	return func() {
-		abandon()
-		c.failed(fmt.Errorf("dial %s: %w", addr, context.Canceled))
-	}
+	return func() { c.failed(fmt.Errorf("dial %s: %w", addr, context.Canceled)) }
 }
 
 // failed ends a dial that has no outcome yet.

@@ -115,7 +115,7 @@ func (l *listener) accept() {
 
 func (l *listener) enrol(nc net.Conn) {
 	e := l.engine
-	c := &conn{engine: e}
+	c := &conn{}
 	c.open = func() {
 		c.Accept(&e.core, &c.sock, c.addrs, func() (core.Handler, func()) {
 			h := l.f(c)

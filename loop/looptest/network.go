@@ -191,7 +191,7 @@ func (l *Loop) Dial(addr string, o loop.DialOptions, h loop.Handler) (cancel fun
 		o.Timeout = 5 * time.Second
 	}
 	d := &dial{conn: &conn{loop: l}, handler: h, addr: addr, began: w.now, timeout: o.Timeout}
-	d.conn.Stream.Dial(&l.core, h)
+	d.conn.Stream.Dial(&l.core, h, func() {})
 	at, err := parse(addr, false)
 	d.at = at
 	switch {

@@ -47,7 +47,8 @@ type Stream struct {
 	sock       Socket  // nil before it is connected and once it is closed
 	addrs      Addrs
 	name       *string
-	err        error // for OnClose
+	giveUp     func() // ends a dial
+	err        error  // for OnClose
 
 	phase   phase
 	dirty   bool // on core.dirty
@@ -65,9 +66,11 @@ type Stream struct {
 	linger *Timer
 }
 
-// Dial makes s a stream that will be connected, or lost, later.
-func (s *Stream) Dial(c *Core, h Handler) {
+// Dial makes s a stream that will be connected, or lost, later. giveUp is
+// called when nobody needs the connection any more before that.
+func (s *Stream) Dial(c *Core, h Handler, giveUp func()) {
 	s.attach(c, h)
+	s.giveUp = giveUp
 	s.link()
 }
 
@@ -189,7 +192,10 @@ func (s *Stream) gone(err error) {
 		return
 	}
 	c := s.core
-	if s.phase == flushing || s.phase == shut {
+	switch s.phase {
+	case dialing:
+		s.giveUp()
+	case flushing, shut:
 		c.closing--
 	}
 	s.phase, s.err = gone, err
