@@ -69,7 +69,7 @@ var countedCodes = [...]int{200, 301, 307, 400, 403, 404, 405, 408, 413, 500, 50
 // needs it.
 func newHTTPServer(s *Server, addr net.Addr) *httpServer {
 	h := &httpServer{s: s, mux: http.NewServeMux(), limits: defaultHTTPLimits, guard: newGuard(addr, s.o.BroadcastAddress)}
-	h.routes = slices.Concat(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.debugRoutes())
+	h.routes = slices.Concat(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.metricsRoutes(), h.debugRoutes())
 	for _, rt := range h.routes {
 		h.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
 			h.serve(rt, w, r)
