@@ -11,6 +11,7 @@ import (
 
 	"github.com/nsqloop/nsqloop/client"
 	"github.com/nsqloop/nsqloop/loop"
+	"github.com/nsqloop/nsqloop/server/nsqtest"
 )
 
 // The tests of this file run on real sockets and goroutines, for the race
@@ -352,4 +353,46 @@ func TestReader_ManyGoroutinesUseItAtOnce(t *testing.T) {
 	await(t, b.l, "all messages finished", func() bool { return b.finished() == 500 })
 	r.Close()
 	<-r.done
+}
+
+// TestReader_AgainstTheServer consumes from the server of this module, with
+// failures, until its channel says that nothing is left.
+func TestReader_AgainstTheServer(t *testing.T) {
+	s := nsqtest.Start(t)
+	const n = 300
+	for i := range n {
+		s.Publish("t", fmt.Sprint(i))
+	}
+	l := startLoop(t)
+	var left atomic.Int64
+	left.Store(n)
+	all := make(chan struct{})
+	r, err := New(l, Options{
+		Topic: "t", Channel: "c", NSQDs: []string{s.TCPAddr()}, MaxInFlight: 20, Workers: 4, RequeueDelay: -1,
+		Handler: func(m *Message) error {
+			if m.Attempts == 1 && m.Body[len(m.Body)-1] == '7' {
+				return WithoutBackoff(errBoom)
+			}
+			if left.Add(-1) == 0 {
+				close(all)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-all:
+	case <-time.After(patience):
+		t.Fatalf("%d messages are left", left.Load())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := r.Shutdown(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Stats(); got.Finished != n || got.Requeued != n/10 || got.Refused != 0 {
+		t.Errorf("got %+v", got)
+	}
 }
