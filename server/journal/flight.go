@@ -221,4 +221,3 @@ func (c *Cursor) Release(owner uint32, gone func(seq uint64)) int {
 	}
 	return len(slots)
 }
-
