@@ -131,6 +131,7 @@ func TestGoNSQ_AnswersAndAttempts(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *target) {
 		p := producer(t, s, config())
 		var attempts []uint16 // the handler is one goroutine
+		var late *nsq.Message
 		var ids []nsq.MessageID
 		finished := make(chan struct{})
 		c := config()
@@ -148,7 +149,9 @@ func TestGoNSQ_AnswersAndAttempts(t *testing.T) {
 				// longer than its timeout.
 				m.DisableAutoResponse()
 				m.Touch()
+				late = m
 			default:
+				late.Finish() // refused; the other client waits for it otherwise
 				close(finished)
 			}
 			return nil
@@ -228,8 +231,8 @@ func TestGoNSQ_Refusals(t *testing.T) {
 		do   func(p *nsq.Producer) error
 		want string
 	}{
-		{"bad topic", func(p *nsq.Producer) error { return p.Publish("no spaces", body(0)) }, "E_BAD_TOPIC"},
-		{"empty body", func(p *nsq.Producer) error { return p.Publish("t", nil) }, "E_BAD_MESSAGE"},
+		{"bad topic", func(p *nsq.Producer) error { return p.Publish("no+plus", body(0)) }, "E_BAD_TOPIC"},
+		{"empty body", func(p *nsq.Producer) error { return p.Publish("t", []byte{}) }, "E_BAD_MESSAGE"},
 		{"too large", func(p *nsq.Producer) error { return p.Publish("t", make([]byte, 1<<20+1)) }, "E_BAD_MESSAGE"},
 		{"too long a delay", func(p *nsq.Producer) error { return p.DeferredPublish("t", 2*time.Hour, body(0)) }, "E_INVALID"},
 		{"an empty one among many", func(p *nsq.Producer) error { return p.MultiPublish("t", [][]byte{body(0), nil}) }, "E_BAD_MESSAGE"},

@@ -98,7 +98,9 @@ var built = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	bin := filepath.Join(dir, "nsqd-lite")
-	out, err := exec.Command("go", "build", "-o", bin, "github.com/nsqloop/nsqloop/cmd/nsqd-lite").CombinedOutput()
+	build := exec.Command("go", "build", "-o", bin, "./cmd/nsqd-lite")
+	build.Dir = filepath.Join("..", "..") // the module that it belongs to knows what it needs
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build nsqd-lite: %w\n%s", err, out)
 	}

@@ -176,7 +176,13 @@ func start(server string) (addr string, stop func(), err error) {
 	words := strings.Fields(server)
 	if len(words) == 0 {
 		bin := filepath.Join(dir, "nsqd-lite")
-		out, err := exec.Command("go", "build", "-o", bin, "github.com/nsqloop/nsqloop/cmd/nsqd-lite").CombinedOutput()
+		root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/nsqloop/nsqloop").Output()
+		if err != nil {
+			return "", nil, fmt.Errorf("find the module of nsqd-lite: %w", err)
+		}
+		build := exec.Command("go", "build", "-o", bin, "./cmd/nsqd-lite")
+		build.Dir = strings.TrimSpace(string(root))
+		out, err := build.CombinedOutput()
 		if err != nil {
 			return "", nil, fmt.Errorf("build nsqd-lite: %w\n%s", err, out)
 		}
