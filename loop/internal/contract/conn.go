@@ -283,7 +283,7 @@ func testCloseLingers(t *testing.T, e Env) {
 	var began time.Time
 	l.Do(t, func() {
 		began = l.Now()
-		a.conn.Write(pattern(32 << 20))
+		a.conn.Write(pattern(16 << 20))
 		a.conn.Close()
 	})
 	l.Until(t, "it is closed", func() bool { return a.closed == 1 })
@@ -323,7 +323,7 @@ func testAbortAfterClose(t *testing.T, e Env) {
 	l.Until(t, "it is open", func() bool { return a.opened == 1 })
 	mine := errors.New("enough")
 	l.Do(t, func() {
-		a.conn.Write(pattern(32 << 20))
+		a.conn.Write(pattern(16 << 20))
 		a.conn.Close()
 	})
 	l.Do(t, func() { check(t, "OnClose before the peer reads", a.closed, 0); a.conn.Abort(mine) })

@@ -4,9 +4,7 @@
 package contract
 
 import (
-	"fmt"
 	"reflect"
-	"slices"
 	"testing"
 	"time"
 
@@ -174,16 +172,25 @@ func check[T any](t *testing.T, what string, got, want T) {
 	}
 }
 
-// pattern is n bytes that differ by place.
+// pattern is n bytes that differ by place: the period is a prime, so that a
+// piece in the wrong place does not look right.
 func pattern(n int) []byte {
 	p := make([]byte, n)
+	for i := 0; i < n; {
+		i += copy(p[i:], period)
+	}
+	return p
+}
+
+var period = func() []byte {
+	p := make([]byte, 65521)
 	x := uint32(1)
 	for i := range p {
 		x = x*1664525 + 1013904223
 		p[i] = byte(x >> 24)
 	}
 	return p
-}
+}()
 
 // numbers is 0 to n-1.
 func numbers(n int) []int {
@@ -192,13 +199,4 @@ func numbers(n int) []int {
 		all[i] = i
 	}
 	return all
-}
-
-func contains(events []string, what string) bool { return slices.Contains(events, what) }
-
-func quote(p []byte) string {
-	if len(p) > 40 {
-		return fmt.Sprintf("%q... (%d bytes)", p[:40], len(p))
-	}
-	return fmt.Sprintf("%q", p)
 }
