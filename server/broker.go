@@ -131,6 +131,9 @@ func (s *Server) recoverTopics() error {
 		}
 		t.j.Idle() // until it is used
 	}
+	if len(names) > 0 {
+		s.log.Info("topics recovered", "topics", len(names))
+	}
 	return nil
 }
 

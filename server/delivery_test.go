@@ -191,6 +191,21 @@ func TestDelivery_SampleRateDropsTheRest(t *testing.T) {
 	}
 }
 
+func TestDelivery_SampleRateOfOneKeepsTwoPercent(t *testing.T) {
+	w := newWorld(t, Options{MaxRdyCount: 20000})
+	p := w.dial()
+	p.identify(`{"sample_rate":1}`)
+	p.send(wire.AppendRdy(wire.AppendSub(nil, "t", "c"), 20000))
+	p.want("OK", "OK")
+	pub := w.dial()
+	for range 200 {
+		pub.send(pubs("t", 100, 1))
+	}
+	if n := len(p.frames()); n < 300 || n > 500 {
+		t.Errorf("%d of 20000 messages at a sample rate of 1, want about 400", n)
+	}
+}
+
 func TestDelivery_MaxChannelConsumersRefusesMore(t *testing.T) {
 	w := newWorld(t, Options{MaxChannelConsumers: 2})
 	a := w.subscribe("t", "c", 1)

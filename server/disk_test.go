@@ -166,6 +166,57 @@ func TestSync_AlwaysAnswersAfterTheFsync(t *testing.T) {
 	w.l.slow = false
 }
 
+// A client is not given up for a silence that is the disk's.
+func TestSync_SlowDiskDoesNotCostTheConnection(t *testing.T) {
+	_, o := onDisk(t, Options{Sync: SyncAlways})
+	w := newWorld(t, o)
+	w.l.slow = true
+	p := w.dial()
+	p.identify(`{"heartbeat_interval":1000}`)
+	p.want("OK")
+	p.pub("t", "x")
+	p.send(wire.AppendSub(nil, "t", "c"))
+	w.sleep(5 * time.Second)
+	if p.closed() {
+		t.Fatal("closed while its publish waited for the disk")
+	}
+	w.l.work()
+	w.offer()
+	got := p.frames()
+	if n := len(got); n < 3 || got[n-1] != wire.OK || got[n-2] != wire.OK {
+		t.Errorf("received %q, want two OKs at the end", got)
+	}
+	w.l.slow = false
+}
+
+// Deliveries alone are written down a little later, answers at once.
+func TestDisk_DeliveriesAreWrittenTogether(t *testing.T) {
+	d, o := onDisk(t, Options{})
+	w := newWorld(t, o)
+	w.publish("t", "1", "2", "3", "4")
+	p := w.subscribe("t", "c", 0)
+	w.sleep(20 * time.Millisecond)
+	before := d.Ops()
+	for i := range 4 {
+		p.rdy(i + 1)
+	}
+	m := p.messages(4)[0]
+	if n := d.Ops() - before; n != 0 {
+		t.Errorf("%d operations for four deliveries in four turns", n)
+	}
+	p.fin(m)
+	if n := d.Ops() - before; n != 1 {
+		t.Errorf("%d operations up to the FIN, want 1", n)
+	}
+	p.rdy(0)
+	before = d.Ops()
+	p.rdy(1)
+	w.sleep(20 * time.Millisecond)
+	if n := d.Ops() - before; n != 0 {
+		t.Errorf("%d operations for nothing", n)
+	}
+}
+
 // While a fsync runs, publishes gather, and share the next one.
 func TestSync_AlwaysGathersPublishers(t *testing.T) {
 	d, o := onDisk(t, Options{Sync: SyncAlways})

@@ -98,8 +98,8 @@ func (f *fsync) take() []fsyncJob {
 	f.path = false
 	for _, t := range f.topics {
 		t.unsynced = false
-		if t.deleted {
-			continue
+		if t.deleted || t.syncing {
+			continue // two fsyncs of one journal must not overlap
 		}
 		if sync := t.j.Sync(); sync != nil {
 			t.syncing = true
@@ -151,9 +151,10 @@ func (f *fsync) finishJob(job *fsyncJob) {
 }
 
 // now forces t to the disk and waits, for the rare change that an operator
-// asked for.
+// asked for. If a fsync of it is running, the change is in the round that
+// follows: two must not overlap.
 func (f *fsync) now(t *topic) error {
-	if !t.onDisk {
+	if !t.onDisk || t.syncing {
 		return nil
 	}
 	sync := t.j.Sync()
