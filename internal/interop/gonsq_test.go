@@ -94,6 +94,29 @@ func TestGoNSQ_StoppingTheServerMidwayLosesNone(t *testing.T) {
 	})
 }
 
+// The original is not held to this one: it keeps messages in memory.
+func TestGoNSQ_KillingTheServerMidwayLosesNone(t *testing.T) {
+	n := 100_000
+	if testing.Short() {
+		n = 10_000
+	}
+	s := lite(t)
+	s.start(t)
+	t.Cleanup(func() { s.stop(t) })
+	got := newSeen(n)
+	c := config()
+	c.MaxInFlight = 500
+	c.MsgTimeout = time.Second // what was delivered to the old connection comes again after it
+	consumer(t, s, "killed", c, func(m *nsq.Message) error { got.add(m.Body); return nil })
+	publishAll(t, producer(t, s, config()), "killed", n, func(done int) {
+		if done%(n/10) == n/20 {
+			s.kill()
+			s.start(t)
+		}
+	})
+	got.await(t)
+}
+
 func TestGoNSQ_EveryWayToPublish(t *testing.T) {
 	eachServer(t, func(t *testing.T, s *target) {
 		p := producer(t, s, config())

@@ -31,6 +31,7 @@ type target struct {
 	tcp, http, data string
 	start           func(t testing.TB)
 	stop            func(t testing.TB)
+	kill            func() // nil when it is not a process
 }
 
 // eachServer runs a test against each kind of server that there is.
@@ -154,6 +155,10 @@ func program(t *testing.T, bin string, args ...string) *target {
 			c.Close()
 			return true
 		})
+	}
+	s.kill = func() {
+		cmd.Process.Kill()
+		cmd.Wait()
 	}
 	s.stop = func(t testing.TB) {
 		t.Helper()
