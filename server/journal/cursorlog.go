@@ -38,7 +38,7 @@ const (
 	evCreate   = iota + 1 // cursor, name, read (sequence, position), deferredAhead, paused
 	evDelete              // cursor, front
 	evPause               // cursor, 0 or 1
-	evHold                // 0 or 1, front
+	evHold                // 1 when held, plus 2 when detained; front
 	evFront               // front
 	evRead                // cursor, sequence, position, deferred records passed
 	evFinish              // cursor, first sequence, how many
@@ -189,11 +189,18 @@ func (l *eventLog) hold(j *Journal) {
 		return
 	}
 	l.stageAll()
-	on := uint64(0)
+	l.add(evHold, j.holds(), j.front.seq, uint64(j.front.pos))
+}
+
+// holds is what stops the frontier, as evHold has it.
+func (j *Journal) holds() (bits uint64) {
 	if j.held {
-		on = 1
+		bits |= 1
 	}
-	l.add(evHold, on, j.front.seq, uint64(j.front.pos))
+	if j.detained {
+		bits |= 2
+	}
+	return bits
 }
 
 func (l *eventLog) setFront(j *Journal) {
@@ -338,14 +345,10 @@ func (l *eventLog) rewrite(j *Journal) error {
 
 // appendSnapshot appends the events that make the present state.
 func (j *Journal) appendSnapshot(b []byte) []byte {
-	held := uint64(0)
-	if j.held {
-		held = 1
-	}
 	// The frontier comes first: cursors are created at it and then put where
 	// they stand. Deferred records beyond it come last, when there are
 	// cursors to be given them if it moves.
-	b = appendEvent(b, evHold, held, j.front.seq, uint64(j.front.pos))
+	b = appendEvent(b, evHold, j.holds(), j.front.seq, uint64(j.front.pos))
 	b = appendEvent(b, evFront, j.front.seq, uint64(j.front.pos))
 	for _, c := range j.cursors {
 		if c.options.Ephemeral {

@@ -68,6 +68,8 @@ type Journal struct {
 	tail  place // behind the last record
 	front place // the frontier: what is before it was given to the cursors
 	held  bool
+	// detained is held for a moment: a journal that is opened is not.
+	detained bool
 
 	blocks   []block // the last records, oldest first
 	segments []*segment
@@ -188,8 +190,8 @@ func (j *Journal) takeBack() {
 }
 
 // follows reports whether the frontier follows the end: there is a cursor to
-// give messages to, and the journal is not held.
-func (j *Journal) follows() bool { return !j.held && len(j.cursors) > 0 }
+// give messages to, and the journal is neither held nor detained.
+func (j *Journal) follows() bool { return !j.held && !j.detained && len(j.cursors) > 0 }
 
 // advance moves the frontier to the committed end, which gives what lies
 // between to every cursor.
@@ -241,6 +243,18 @@ func (j *Journal) Hold(on bool) {
 
 // Held reports whether the frontier is held.
 func (j *Journal) Held() bool { return j.held }
+
+// Detain stops the frontier as Hold does, or lets it go again, for as long as
+// the process lives: a journal that is opened is not detained. Whether it is
+// held is another question, and either is enough to stop the frontier.
+func (j *Journal) Detain(on bool) {
+	if j.detained == on {
+		return
+	}
+	j.detained = on
+	j.events.hold(j)
+	j.advance()
+}
 
 // Depth is the number of messages beyond the frontier, without the deferred
 // ones.

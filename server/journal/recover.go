@@ -60,6 +60,10 @@ func Open(o Options) (*Journal, Recovery, error) {
 		// look for them again: a snapshot tells the log of them first.
 		j.events.stale = true
 	}
+	if j.detained {
+		// Who detained it is gone, and the log must learn that it is over.
+		j.detained, j.events.stale = false, true
+	}
 	p.handOver() // deferred records that the log did not know
 	for _, c := range p.cursors {
 		c.resolve()
@@ -235,7 +239,7 @@ func (p *replay) reset() {
 	p.cursors = nil
 	p.j.cursors = nil
 	p.j.deferred = nil
-	p.j.held = false
+	p.j.held, p.j.detained = false, false
 	for _, s := range p.j.segments {
 		s.refs = 0
 	}

@@ -99,7 +99,8 @@ func (p *replay) event(kind byte) {
 		c := p.cursor()
 		c.paused = p.number() != 0
 	case evHold:
-		j.held = p.number() != 0
+		bits := p.number()
+		j.held, j.detained = bits&1 != 0, bits&2 != 0
 		j.front = p.place()
 		p.handOver()
 	case evFront:
