@@ -35,11 +35,15 @@ func readSize(b []byte, at int) (size int, ok bool) {
 // readJSONBody reads the body of IDENTIFY or AUTH, whose line has n bytes.
 func (c *Command) readJSONBody(b []byte, n int, r *Rules) (int, *Error) {
 	size, ok := readSize(b, n)
+	most := r.MaxBodySize
+	if r.AuthFirst && r.MaxBeforeAuth > 0 {
+		most = min(most, r.MaxBeforeAuth)
+	}
 	switch {
 	case !ok:
 		return c.lack(shortSize, 0, n+4, r)
-	case size > r.MaxBodySize:
-		return 0, Errorf(CodeBadBody, "%s body too big %d > %d", c.Verb, size, r.MaxBodySize)
+	case size > most:
+		return 0, Errorf(CodeBadBody, "%s body too big %d > %d", c.Verb, size, most)
 	case size <= 0:
 		return 0, Errorf(CodeBadBody, "%s invalid body size %d", c.Verb, size)
 	}
@@ -56,6 +60,8 @@ func (c *Command) readMessageBody(b []byte, n int, r *Rules) (int, *Error) {
 		return 0, Errorf(CodeBadMessage, "%s invalid message body size %d", c.Verb, size)
 	case size > r.MaxMsgSize:
 		return 0, Errorf(CodeBadMessage, "%s message too big %d > %d", c.Verb, size, r.MaxMsgSize)
+	case r.AuthFirst && r.MaxBeforeAuth > 0 && size > r.MaxBeforeAuth:
+		return 0, authFirst(c.Verb) // what would be said after the body, without keeping it
 	}
 	n, err := c.takeBody(b, n+4, size, r)
 	if n != 0 && r.AuthFirst {
@@ -156,7 +162,7 @@ func (c *Command) NextMessage() (body []byte, ok bool) {
 func Truncated(b []byte, r *Rules) *Error {
 	var c Command
 	whole := *r
-	whole.Progress = nil
+	whole.Progress, whole.MayMPub = nil, nil
 	if n, err := ReadCommand(b, &whole, &c); n != 0 || err != nil {
 		return err
 	}

@@ -66,6 +66,17 @@ type Rules struct {
 	MaxRdyCount   int           // highest count of RDY
 	MaxReqTimeout time.Duration // longest delay: DPUB beyond it is refused, REQ is clamped to it
 
+	// MaxBeforeAuth, when not 0, is how many bytes of a body are waited for
+	// while AuthFirst holds: nobody needs more to say who he is.
+	MaxBeforeAuth int
+
+	// MayMPub, when not nil, is asked before anything of an MPUB but its line
+	// is looked at, which may be more than once: nsqd checks the grant there,
+	// where it checks that of PUB and DPUB after their bodies. When wait is
+	// true the command counts as not whole, and is to be read again once the
+	// answer is known.
+	MayMPub func(topic []byte) (wait bool, err *Error)
+
 	// Progress, when not nil, spares ReadCommand from looking again at what
 	// it has seen of an unfinished command. It belongs to one connection.
 	Progress *Progress
@@ -243,6 +254,11 @@ func (c *Command) readLine(b []byte, r *Rules) (n int, err *Error) {
 		}
 		if r.AuthFirst {
 			return 0, authFirst(verb)
+		}
+		if r.MayMPub != nil {
+			if wait, err := r.MayMPub(c.Topic); wait || err != nil {
+				return 0, err
+			}
 		}
 		return c.readMessages(b, n, r)
 	case Rdy:

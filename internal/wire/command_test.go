@@ -143,6 +143,10 @@ var refusals = []struct {
 	{name: "277 PUB before AUTH", input: "PUB t\n" + be(1) + "x", rules: authFirstRule, want: "E_AUTH_FIRST AUTH required before PUB"},
 	{name: "1.4 PUB size before AUTH", input: "PUB t\n" + be(0), rules: authFirstRule, want: "E_BAD_MESSAGE PUB invalid message body size 0"},
 	{name: "277 DPUB before AUTH", input: "DPUB t 5\n" + be(1) + "x", rules: authFirstRule, want: "E_AUTH_FIRST AUTH required before DPUB"},
+	{name: "PUB before AUTH, too much to wait for", input: "PUB t\n" + be(101), rules: shortBeforeAuth, want: "E_AUTH_FIRST AUTH required before PUB"},
+	{name: "AUTH too big before AUTH", input: "AUTH\n" + be(101), rules: shortBeforeAuth, want: "E_BAD_BODY AUTH body too big 101 > 100"},
+	{name: "IDENTIFY too big before AUTH", input: "IDENTIFY\n" + be(101), rules: shortBeforeAuth, want: "E_BAD_BODY IDENTIFY body too big 101 > 100"},
+	{name: "MPUB that may not be", input: "MPUB t\n", rules: noMPub, want: "E_UNAUTHORIZED t"},
 	{name: "277 MPUB before AUTH needs no body", input: "MPUB t\n", rules: authFirstRule, want: "E_AUTH_FIRST AUTH required before MPUB"},
 }
 
@@ -152,6 +156,11 @@ func tlsRequired(r *Rules)   { r.TLSRequired = true }
 func heartbeatsOff(r *Rules) { r.HeartbeatsOff = true }
 func authFirstRule(r *Rules) { r.AuthFirst = true }
 func small(r *Rules)         { r.MaxMsgSize, r.MaxBodySize = 60, 100 }
+
+func shortBeforeAuth(r *Rules) { r.AuthFirst, r.MaxBeforeAuth = true, 100 }
+func noMPub(r *Rules) {
+	r.MayMPub = func(topic []byte) (bool, *Error) { return false, Errorf(CodeUnauthorized, "%s", topic) }
+}
 
 func both(f, g func(*Rules)) func(*Rules) {
 	return func(r *Rules) { f(r); g(r) }
@@ -182,6 +191,22 @@ func TestReadCommand_Refuses(t *testing.T) {
 				t.Errorf("ReadCommand(%q) = %v, want %s", more, err, tt.want)
 			}
 		})
+	}
+}
+
+func TestReadCommand_MPubWaitsForItsGrant(t *testing.T) {
+	r := nsqdRules(StateInit)
+	r.Progress = new(Progress)
+	wait := true
+	r.MayMPub = func([]byte) (bool, *Error) { return wait, nil }
+	input := []byte("MPUB t\n" + be(9) + be(1) + be(1) + "a")
+	var c Command
+	if n, err := ReadCommand(input, r, &c); n != 0 || err != nil {
+		t.Fatalf("an MPUB that waits is read: %d, %v", n, err)
+	}
+	wait = false
+	if n, err := ReadCommand(input, r, &c); n != len(input) || err != nil || c.Count != 1 {
+		t.Fatalf("then it is read as %d, %v: %s", n, err, show(&c))
 	}
 }
 
