@@ -204,3 +204,11 @@ type Layer interface {
 	// Close releases what the layer holds. It is called once.
 	Close()
 }
+
+// Partial is implemented by layers that can make much of little, and whose Open
+// therefore may stop before it has opened all of raw. While More reports true
+// after an Open without an error, Open is called again, with an empty raw, once
+// the handler has had what there was; until then raw stays as it is.
+type Partial interface {
+	More() bool
+}

@@ -14,7 +14,10 @@ var layerTests = []namedTest{
 	{"Upgrade_OutsideOnDataOpensTheRest", testUpgradeOutside},
 	{"Upgrade_LetsTheLayerSpeakFirst", testUpgradeHello},
 	{"Upgrade_ManyBytes", testUpgradeMany},
+	{"Layer_MoreOpensTheRest", testLayerMore},
+	{"Layer_MoreEndsWithTheConnection", testLayerMoreEnds},
 	{"Layer_OpenErrorClosesTheConnection", testLayerOpenError},
+	{"Layer_OpenErrorLetsTheLayerSayWhy", testLayerLastWords},
 	{"Layer_SealErrorClosesTheConnection", testLayerSealError},
 	{"Layer_IsClosedOnce", testLayerClose},
 }
@@ -194,6 +197,84 @@ func testLayerOpenError(t *testing.T, e Env) {
 			t.Error("what was opened before the error was not delivered")
 		}
 	})
+}
+
+// inflater makes factor bytes of each, most of them in further calls.
+type inflater struct {
+	xor
+	factor int
+	raw    []byte
+	left   int // of the first byte of raw
+	calls  int
+}
+
+func (f *inflater) Open(dst, raw []byte) ([]byte, error) {
+	f.calls++
+	if len(raw) > 0 {
+		f.raw, f.left = raw, f.factor
+	}
+	for range 7 {
+		if f.left == 0 {
+			f.raw, f.left = f.raw[1:], f.factor
+		}
+		if len(f.raw) == 0 {
+			return dst, nil
+		}
+		dst = append(dst, f.raw[0])
+		f.left--
+	}
+	return dst, nil
+}
+
+func (f *inflater) More() bool { return len(f.raw) > 0 }
+
+func testLayerMore(t *testing.T, e Env) {
+	l := e.New(t, Options{})
+	a, b := &recorder{}, &recorder{}
+	pair(t, l, a, b)
+	f := &inflater{factor: 10}
+	l.Do(t, func() { b.conn.Upgrade(f); b.conn.Upgrade(&xor{key: 1}); a.conn.Write([]byte("abc")) })
+	want := string(turned("aaaaaaaaaabbbbbbbbbbcccccccccc", 1))
+	l.Until(t, "all arrived", func() bool { return len(b.data) >= len(want) })
+	l.Do(t, func() {
+		check(t, "opened", string(b.data), want)
+		if f.calls < 5 {
+			t.Errorf("Open was called %d times for 30 bytes, 7 at most in each", f.calls)
+		}
+	})
+}
+
+func testLayerMoreEnds(t *testing.T, e Env) {
+	l := e.New(t, Options{})
+	a, b := &recorder{}, &recorder{}
+	seen := 0
+	b.onData = func(p []byte) int {
+		if seen += len(p); seen >= 20 {
+			b.conn.Abort(nil)
+		}
+		return len(p)
+	}
+	pair(t, l, a, b)
+	f := &inflater{factor: 1 << 30} // would never end
+	l.Do(t, func() { b.conn.Upgrade(f); a.conn.Write([]byte("a")) })
+	l.Until(t, "both ends are closed", func() bool { return a.closed == 1 && b.closed == 1 })
+	l.Do(t, func() { check(t, "bytes seen", seen, 21) })
+}
+
+func testLayerLastWords(t *testing.T, e Env) {
+	l := e.New(t, Options{})
+	a, b := &recorder{}, &recorder{}
+	b.onData = func(p []byte) int {
+		b.conn.Write([]byte("answered"))
+		return len(p)
+	}
+	pair(t, l, a, b)
+	l.Do(t, func() {
+		b.conn.Upgrade(&xor{openErr: errors.New("not a record"), hello: "because ", key: 3})
+		a.conn.Write([]byte("x"))
+	})
+	l.Until(t, "both ends are closed", func() bool { return a.closed == 1 && b.closed == 1 })
+	l.Do(t, func() { check(t, "received", string(a.data), string(turned("because answered", 3))) })
 }
 
 func testLayerSealError(t *testing.T, e Env) {

@@ -9,15 +9,18 @@ type Layer interface {
 	Close()
 }
 
+// partial is a layer whose Open may stop before it has opened all it was given.
+type partial interface{ More() bool }
+
 type layer struct {
 	Layer
 	below []byte // output gathered before the layer came, to be sent below it
 }
 
 const (
-	// openPiece is how much a layer is given at once. A layer that inflates
-	// can make a thousand bytes of one; so the handler sees them, and can
-	// object, before there are too many.
+	// openPiece is how much a layer is given at once, so that the handler sees
+	// what was opened, and can object, before there is too much. A layer that
+	// can make a thousand bytes of one stops by itself; see partial.
 	openPiece = 64 << 10
 
 	// joinPiece is how many new bytes are joined, at least, to unconsumed
@@ -45,16 +48,37 @@ func (s *Stream) feed(level int, raw []byte) {
 		piece := raw[:min(len(raw), openPiece)]
 		raw = raw[len(piece):]
 		s.mark() // the layer may have something to say
-		buf := b.scratch()
-		plain, err := buf, error(nil)
-		s.guard(KindLayer, func() { plain, err = s.layers[level].Open(buf, piece) })
-		if s.phase == open && len(plain) > 0 {
-			s.feed(level+1, plain)
+		for more := true; more && s.phase == open; piece = nil {
+			buf := b.scratch()
+			plain, err := buf, error(nil)
+			more = false
+			s.guard(KindLayer, func() {
+				l := s.layers[level].Layer
+				plain, err = l.Open(buf, piece)
+				if p, ok := l.(partial); ok && err == nil {
+					more = p.More()
+				}
+			})
+			if s.phase == open && len(plain) > 0 {
+				s.feed(level+1, plain)
+			}
+			b.putScratch(plain)
+			if err != nil {
+				s.lastWords()
+				s.gone(err)
+			}
 		}
-		b.putScratch(plain)
-		if err != nil {
-			s.gone(err)
-		}
+	}
+}
+
+// lastWords sends what was gathered, and what a layer whose Open has failed has
+// to say about it, as a TLS alert.
+func (s *Stream) lastWords() {
+	if s.phase != open || s.sock == nil {
+		return
+	}
+	if data, ok := s.seal(); ok && len(data) > 0 {
+		_ = s.sock.Write(data) // the connection ends anyway
 	}
 }
 
