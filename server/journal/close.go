@@ -1,0 +1,135 @@
+package journal
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Sync returns the work that makes everything committed and written so far
+// survive the loss of power. The function may run on any goroutine, once,
+// while the journal goes on, but must have returned before the next one runs.
+// It returns the first error, after which nothing is known about the files.
+func (j *Journal) Sync() func() error {
+	sealed := j.unsynced
+	j.unsynced = nil
+	files := slices.Clone(sealed)
+	if s := j.tailSegment(); s != nil && s.file != nil {
+		files = append(files, s.file)
+	}
+	if j.events.file != nil {
+		files = append(files, j.events.file)
+	}
+	names := j.newNames
+	j.newNames, j.unflushed = false, false
+	j.syncing.Add(1)
+	old := j.events.outdated
+	j.events.outdated = nil
+	fs := j.fs
+	return func() error {
+		defer j.syncing.Add(-1)
+		var first error
+		note := func(err error) {
+			if first == nil && err != nil {
+				first = fmt.Errorf("sync: %w", err)
+			}
+		}
+		for _, f := range files {
+			note(f.Sync())
+		}
+		for _, f := range sealed {
+			_ = f.Close()
+		}
+		if names {
+			note(fs.SyncDir())
+		}
+		if first == nil {
+			// Only now is the new cursor file sure to be there after a loss
+			// of power, so only now may the old one go.
+			for _, name := range old {
+				note(fs.Remove(name))
+			}
+		}
+		return first
+	}
+}
+
+// Idle closes the files and gives memory back; both return by themselves when
+// they are needed. It is for journals that had nothing to do for a while.
+func (j *Journal) Idle() {
+	if j.closed || j.Dirty() {
+		return
+	}
+	for _, b := range j.blocks {
+		j.pool.give(b.buf)
+	}
+	j.blocks = nil
+	j.scratch.drop()
+	for _, c := range j.cursors {
+		c.ahead.drop()
+	}
+	if !j.neverSync && (j.unflushed || j.syncing.Load() != 0) {
+		return // the files are still wanted
+	}
+	for _, s := range j.segments {
+		s.close()
+	}
+	j.reading = nil
+	j.events.close()
+}
+
+// Close commits, writes what has happened to the messages and closes the files.
+// A cursor file that has grown is written compactly, so that the next Open is
+// quick; one that is short already costs nothing.
+func (j *Journal) Close() error {
+	if j.closed {
+		return nil
+	}
+	err := j.Commit()
+	if !j.volatile {
+		if e := j.closeEvents(); err == nil {
+			err = e
+		}
+	}
+	if !j.neverSync && j.unflushed {
+		if e := j.Sync()(); err == nil {
+			err = e
+		}
+	}
+	j.release()
+	return err
+}
+
+// closeAfter is how much a cursor file may have grown without being rewritten
+// when the journal is closed.
+const closeAfter = 16 << 10
+
+// closeEvents writes the last events.
+func (j *Journal) closeEvents() error {
+	if l := &j.events; l.size-l.snapshot > closeAfter {
+		return l.rewrite(j)
+	}
+	return j.WriteEvents()
+}
+
+// Remove closes the journal and deletes its directory.
+func (j *Journal) Remove() error {
+	if j.closed {
+		return nil
+	}
+	j.release()
+	return j.fs.RemoveAll()
+}
+
+// release closes files and gives memory back, for good.
+func (j *Journal) release() {
+	j.closed = true
+	j.closeUnsynced()
+	for _, s := range j.segments {
+		s.close()
+	}
+	j.events.close()
+	for _, b := range j.blocks {
+		j.pool.give(b.buf)
+	}
+	j.blocks = nil
+}
