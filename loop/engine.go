@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"context"
 	"math/rand/v2"
 	"net"
 	"sync"
@@ -206,11 +207,15 @@ func (ev *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 }
 
 func (ev *events) OnTraffic(gc gnet.Conn) gnet.Action {
+	e := ev.e
 	p, _ := gc.Next(-1) // all of it, where it lies: gnet never keeps a rest
-	if c, _ := gc.Context().(*conn); c != nil && len(p) > 0 {
-		ev.e.core.Begin()
+	switch c, _ := gc.Context().(*conn); {
+	case c == nil:
+		_ = (*bell)(e).Run(context.Background())
+	case len(p) > 0:
+		e.core.Begin()
 		c.Receive(p)
-		ev.e.core.End()
+		e.core.End()
 	}
 	return gnet.None
 }

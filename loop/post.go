@@ -43,15 +43,17 @@ func (e *Engine) knock() {
 }
 
 // doorbell makes gnet's loop call bell.Run. gnet's own queue of tasks is not
-// first in first out beyond a thousand, and starves sockets when a task posts
-// itself; so it never holds more than this one task.
+// first in first out beyond a thousand; so it never holds more than this one
+// task.
 func (e *Engine) doorbell() { _ = e.el.Execute(context.Background(), (*bell)(e)) }
 
 // bell is the Engine as gnet's task.
 type bell Engine
 
-// Run is a turn for the posted functions. Those that they post have to wait
-// for the next, so that sockets are served in between.
+// Run is a turn for the posted functions. Those that are posted while it runs
+// wait for the next one. That one must not be a task again: gnet does tasks
+// until there are none, and would never come to serve its sockets. A byte over
+// the control connection waits its turn among them.
 func (b *bell) Run(context.Context) error {
 	e := (*Engine)(b)
 	switch {
@@ -61,10 +63,14 @@ func (b *bell) Run(context.Context) error {
 		e.finish()
 		return nil
 	}
-	e.core.Begin()
 	posted := e.queue.Take()
+	e.core.Begin()
 	e.core.Run(posted)
-	e.queue.Done(posted)
 	e.core.End()
+	if e.queue.Done(posted) {
+		_, _ = e.control.Write(oneByte) // never more than one is on its way
+	}
 	return nil
 }
+
+var oneByte = []byte{0}

@@ -191,11 +191,11 @@ type ring Loop
 
 func (r *ring) fire() {
 	l := (*Loop)(r)
-	l.turn('p', 0, nil, func() {
-		posted := l.queue.Take()
-		l.core.Run(posted)
-		l.queue.Done(posted)
-	})
+	posted := l.queue.Take()
+	l.turn('p', 0, nil, func() { l.core.Run(posted) })
+	if l.queue.Done(posted) {
+		l.wake()
+	}
 }
 
 // host is a Loop as package core sees it.

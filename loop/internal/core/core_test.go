@@ -155,7 +155,7 @@ func TestDrains_PanicCountsAsDone(t *testing.T) {
 	check(t, "panics", len(h.panics), 1)
 }
 
-func TestQueue_RingsOncePerTake(t *testing.T) {
+func TestQueue_RingsOncePerTurn(t *testing.T) {
 	var q Queue
 	q.SetLimit(2)
 	rings, piles := 0, 0
@@ -177,13 +177,29 @@ func TestQueue_RingsOncePerTake(t *testing.T) {
 	all := q.Take()
 	check(t, "taken", len(all), 5)
 	clear(all)
-	q.Done(all)
+	push(3)
+	check(t, "rings during a turn", rings, 1)
+	check(t, "pile-ups", piles, 2)
+	check(t, "another turn", q.Done(all), true)
+	all = q.Take()
+	check(t, "taken", len(all), 3)
+	clear(all)
+	check(t, "another turn", q.Done(all), false)
 	push(1)
 	check(t, "rings", rings, 2)
-	push(2)
-	check(t, "pile-ups", piles, 2)
-	check(t, "left at the end", len(q.Close()), 3)
+	check(t, "left at the end", len(q.Close()), 1)
 	_, _, ok := q.Push(func() {})
 	check(t, "accepted after the end", ok, false)
 	check(t, "ring after the end", q.Ring(), false)
+}
+
+func TestQueue_RingDuringATurnIsNotLost(t *testing.T) {
+	var q Queue
+	check(t, "first ring", q.Ring(), true)
+	check(t, "second ring", q.Ring(), false)
+	all := q.Take() // answers both
+	check(t, "another turn", q.Done(all), false)
+	all = q.Take()
+	check(t, "ring during the turn", q.Ring(), false)
+	check(t, "another turn", q.Done(all), true)
 }
