@@ -277,27 +277,33 @@ func endToEnd(r *run) error {
 	return err
 }
 
-// paced publishes -rate messages per second, each with the time it was due in
-// its first eight bytes: a publisher that falls behind is part of the latency.
+// paced publishes -rate messages per second, each with the time it was written
+// in its first eight bytes. Those that are due together leave together.
 func paced(r *run, c *conn, start time.Time) error {
 	b := body(r.size)
 	var out []byte // not c.out, which the reading side may append to
-	for i := range r.n {
-		due := time.Duration(i) * time.Second / time.Duration(r.rate)
-		if wait := due - time.Since(start); wait > 0 {
-			if len(out) > 0 {
-				if _, err := c.net.Write(out); err != nil {
-					return err
-				}
-				out = out[:0]
-			}
-			time.Sleep(wait)
+	for i := 0; i < r.n; {
+		now := time.Since(start)
+		for ; i < r.n && due(i, r.rate) <= now; i++ {
+			binary.BigEndian.PutUint64(b, uint64(now))
+			out = wire.AppendPub(out, topic, b)
 		}
-		binary.BigEndian.PutUint64(b, uint64(max(due, 0)))
-		out = wire.AppendPub(out, topic, b)
+		if len(out) > 0 {
+			if _, err := c.net.Write(out); err != nil {
+				return err
+			}
+			out = out[:0]
+		}
+		if i < r.n {
+			time.Sleep(due(i, r.rate) - time.Since(start))
+		}
 	}
-	_, err := c.net.Write(out)
-	return err
+	return nil
+}
+
+// due is when message i is to be published.
+func due(i, rate int) time.Duration {
+	return time.Duration(i) * time.Second / time.Duration(rate)
 }
 
 func idle(r *run) error {
