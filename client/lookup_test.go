@@ -48,7 +48,7 @@ type roundTrip func(*http.Request) (*http.Response, error)
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // lookup asks addr and returns the answer, and the request that was made.
-func lookup(t *testing.T, addr, secret string, status int, body string, fail error) ([]client.Producer, error, *http.Request) {
+func lookup(t *testing.T, addr, secret string, status int, body string, fail error) ([]client.Producer, *http.Request, error) {
 	t.Helper()
 	d, err := client.ParseLookupd(addr)
 	if err != nil {
@@ -87,7 +87,7 @@ func lookup(t *testing.T, addr, secret string, status int, body string, fail err
 	if !a.onLoop {
 		t.Error("done was not called on the loop")
 	}
-	return a.producers, a.err, request
+	return a.producers, request, a.err
 }
 
 const (
@@ -121,7 +121,7 @@ func TestLookupd_Lookup(t *testing.T) {
 		{"no host", 200, `{"producers":[{"tcp_port":4150}]}`, nil, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, err, _ := lookup(t, "127.0.0.1:4161", "", row.status, row.body, nil)
+			got, _, err := lookup(t, "127.0.0.1:4161", "", row.status, row.body, nil)
 			if (err != nil) != row.failed {
 				t.Errorf("got error %v, want failed %v", err, row.failed)
 			}
@@ -133,7 +133,7 @@ func TestLookupd_Lookup(t *testing.T) {
 }
 
 func TestLookupd_Request(t *testing.T) {
-	_, err, r := lookup(t, "http://127.0.0.1:4161?cluster=a", "s3cret", 200, bareReply, nil)
+	_, r, err := lookup(t, "http://127.0.0.1:4161?cluster=a", "s3cret", 200, bareReply, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,10 +147,10 @@ func TestLookupd_Request(t *testing.T) {
 		t.Errorf("Authorization: got %q, want %q", got, want)
 	}
 	cause := errors.New("no route")
-	if _, err, _ := lookup(t, "127.0.0.1:4161", "", 0, "", cause); !errors.Is(err, cause) {
+	if _, _, err := lookup(t, "127.0.0.1:4161", "", 0, "", cause); !errors.Is(err, cause) {
 		t.Errorf("got %v, want it to wrap %v", err, cause)
 	}
-	if _, _, r := lookup(t, "127.0.0.1:4161", "", 200, bareReply, nil); r.Header.Get("Authorization") != "" {
+	if _, r, _ := lookup(t, "127.0.0.1:4161", "", 200, bareReply, nil); r.Header.Get("Authorization") != "" {
 		t.Error("a bearer token without a secret")
 	}
 }

@@ -238,16 +238,6 @@ func (b *broker) wantTrace(want string) {
 // open is the number of connections that live.
 func (b *broker) open() int { return len(b.mock.Conns) }
 
-// inFlight is the number of messages in flight on connections that live.
-func (b *broker) inFlight() (n int) {
-	for _, p := range b.peers {
-		if !p.conn.Closed {
-			n += len(p.inFlight)
-		}
-	}
-	return n
-}
-
 // finished is the number of messages that were finished, each once.
 func (b *broker) finished() (n int) {
 	b.t.Helper()
