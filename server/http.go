@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/nsqloop/nsqloop/loop"
 )
 
 // httpLimits bound what a peer can hold without having said anything useful.
@@ -36,10 +38,14 @@ var defaultHTTPLimits = httpLimits{
 	conns:       4096,
 }
 
-// httpServer serves the HTTP routes of one Server. Its handlers run on
-// net/http's goroutines; each crosses to the loop once.
+// httpServer serves the HTTP routes of one Server or Lookupd. Its handlers run
+// on net/http's goroutines; each crosses to the loop once.
 type httpServer struct {
-	s      *Server
+	s      *Server // nil for a Lookupd
+	l      loop.Loop
+	log    *slog.Logger
+	title  string // what it is, for the list of its routes
+	remote bool   // profiles are shown to other machines too
 	mux    *http.ServeMux
 	routes []*route
 	lost   route // counts what no route took
@@ -68,8 +74,19 @@ var countedCodes = [...]int{200, 301, 307, 400, 403, 404, 405, 408, 413, 500, 50
 // newHTTPServer makes the routes of s, guarded as a listener bound to addr
 // needs it.
 func newHTTPServer(s *Server, addr net.Addr) *httpServer {
-	h := &httpServer{s: s, mux: http.NewServeMux(), limits: defaultHTTPLimits, guard: newGuard(addr, s.o.BroadcastAddress)}
-	h.routes = slices.Concat(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.metricsRoutes(), h.debugRoutes())
+	h := &httpServer{
+		s: s, l: s.l, log: s.log, remote: s.o.DebugRemote,
+		title: fmt.Sprintf("nsqd-lite %s, speaking as nsqd %s", s.o.LiteVersion, Version),
+		guard: newGuard(addr, s.o.BroadcastAddress),
+	}
+	h.handle(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.metricsRoutes(), h.debugRoutes())
+	return h
+}
+
+// handle makes routes those of h.
+func (h *httpServer) handle(routes ...[]*route) {
+	h.mux, h.limits = http.NewServeMux(), defaultHTTPLimits
+	h.routes = slices.Concat(routes...)
 	for _, rt := range h.routes {
 		h.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
 			h.serve(rt, w, r)
@@ -77,7 +94,6 @@ func newHTTPServer(s *Server, addr net.Addr) *httpServer {
 	}
 	h.lost.run = h.unrouted
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { h.serve(&h.lost, w, r) })
-	return h
 }
 
 // Handler returns the HTTP routes of s, for a program that serves them itself.
@@ -86,23 +102,40 @@ func (s *Server) Handler() http.Handler { return newHTTPServer(s, nil) }
 // listenHTTP serves the routes of s on addr ("host:port", or the path of a
 // unix socket) until shutdown or close.
 func (s *Server) listenHTTP(addr string) (*httpServer, error) {
+	return s.listenHTTPWith(addr, limitsFor(s.o.HTTPMaxConns))
+}
+
+// limitsFor are the limits of a server for so many connections, 0 for the
+// default.
+func limitsFor(conns int) httpLimits {
 	limits := defaultHTTPLimits
-	if s.o.HTTPMaxConns > 0 {
-		limits.conns = s.o.HTTPMaxConns
+	if conns > 0 {
+		limits.conns = conns
 	}
-	return s.listenHTTPWith(addr, limits)
+	return limits
 }
 
 func (s *Server) listenHTTPWith(addr string, limits httpLimits) (*httpServer, error) {
-	network := "tcp"
-	if _, _, err := net.SplitHostPort(addr); err != nil {
-		network = "unix"
-	}
-	l, err := net.Listen(network, addr)
+	l, err := listenStream(addr)
 	if err != nil {
 		return nil, err
 	}
 	h := newHTTPServer(s, l.Addr())
+	h.serveOn(l, limits)
+	return h, nil
+}
+
+// listenStream listens on "host:port" or the path of a unix socket.
+func listenStream(addr string) (net.Listener, error) {
+	network := "tcp"
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		network = "unix"
+	}
+	return net.Listen(network, addr)
+}
+
+// serveOn serves the routes on l until shutdown or close.
+func (h *httpServer) serveOn(l net.Listener, limits httpLimits) {
 	h.limits = limits
 	h.listener = &cappedListener{Listener: l, max: int64(limits.conns)}
 	h.srv = &http.Server{
@@ -112,16 +145,15 @@ func (s *Server) listenHTTPWith(addr string, limits httpLimits) (*httpServer, er
 		WriteTimeout:      limits.write,
 		IdleTimeout:       limits.idle,
 		MaxHeaderBytes:    limits.headerBytes,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
 	}
 	// net/http wants a goroutine of its own for the accept loop, and makes one
 	// per connection. They share nothing with the loop but what they post.
 	go func() {
 		if err := h.srv.Serve(h.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
-			s.log.Error("HTTP: serving stopped", "err", err)
+			h.log.Error("HTTP: serving stopped", "err", err)
 		}
 	}()
-	return h, nil
 }
 
 // addr is the address that is bound; nil when HTTP is off.
@@ -169,7 +201,7 @@ func (h *httpServer) serve(rt *route, w http.ResponseWriter, r *http.Request) {
 			if p == http.ErrAbortHandler {
 				panic(p)
 			}
-			h.s.log.Error("HTTP: handler panicked", "route", rt.method+" "+rt.path, "panic", fmt.Sprint(p))
+			h.log.Error("HTTP: handler panicked", "route", rt.method+" "+rt.path, "panic", fmt.Sprint(p))
 			sw.fail(refuse(http.StatusInternalServerError, "INTERNAL_ERROR",
 				"The request ran into a bug of the server; its log says more."))
 		}
@@ -192,19 +224,18 @@ func (h *httpServer) serve(rt *route, w http.ResponseWriter, r *http.Request) {
 // log: "<status> <METHOD> <uri> (<remote>) <elapsed>". Both moments are turns
 // of the loop, which owns the clock; the posts are not waited for.
 func (h *httpServer) logStart(rt *route, r *http.Request) (done func(status int)) {
-	s := h.s
-	if rt.quiet || !s.log.Enabled(r.Context(), slog.LevelInfo) {
+	if rt.quiet || !h.log.Enabled(r.Context(), slog.LevelInfo) {
 		return func(int) {}
 	}
 	var start time.Time // written and read on the loop
-	posted := s.l.Post(func() { start = s.l.Now() })
+	posted := h.l.Post(func() { start = h.l.Now() })
 	method, uri, remote := printable(r.Method, 16), printable(r.RequestURI, 1024), r.RemoteAddr
 	return func(status int) {
 		if posted != nil {
 			return // the loop had stopped; so has the log
 		}
-		_ = s.l.Post(func() {
-			s.log.Info(fmt.Sprintf("%d %s %s (%s) %s", status, method, uri, remote, s.l.Now().Sub(start)))
+		_ = h.l.Post(func() {
+			h.log.Info(fmt.Sprintf("%d %s %s (%s) %s", status, method, uri, remote, h.l.Now().Sub(start)))
 		})
 	}
 }

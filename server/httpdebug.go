@@ -35,7 +35,7 @@ func (h *httpServer) debugRoutes() []*route {
 // debug lets only those in who may see the process's memory.
 func (h *httpServer) debug(run http.HandlerFunc) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := h.guard.checkDebug(r, h.s.o.DebugRemote); err != nil {
+		if err := h.guard.checkDebug(r, h.remote); err != nil {
 			return err
 		}
 		// A profile takes as long as it is asked to; past the deadline for

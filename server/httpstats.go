@@ -147,7 +147,7 @@ func isOff(query url.Values, name string) bool {
 func (h *httpServer) index(w http.ResponseWriter, r *http.Request) error {
 	if strings.Contains(r.Header.Get("Accept"), "text/html") {
 		var b strings.Builder
-		fmt.Fprintf(&b, "nsqd-lite %s, speaking as nsqd %s\n\n", h.s.o.LiteVersion, Version)
+		fmt.Fprintf(&b, "%s\n\n", h.title)
 		for _, rt := range h.routes {
 			fmt.Fprintf(&b, "%-5s %-22s %s\n", rt.method, rt.path, rt.help)
 		}

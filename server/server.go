@@ -229,12 +229,18 @@ func (s *Server) stop() error {
 // call runs f on the loop and waits for it. It returns ErrOnLoop when it is
 // called there, and ErrClosed, without having run f, when the server is closed.
 func (s *Server) call(f func()) error {
-	if s.l.OnLoop() {
+	return callOn(s.l, &s.closed, f)
+}
+
+// callOn runs f on l and waits for it, as Server.call does; closed belongs to
+// the loop.
+func callOn(l loop.Loop, closed *bool, f func()) error {
+	if l.OnLoop() {
 		return ErrOnLoop
 	}
 	done := make(chan bool, 1)
-	err := s.l.Post(func() {
-		ran := !s.closed
+	err := l.Post(func() {
+		ran := !*closed
 		defer func() { done <- ran }() // also when f panics, which the loop reports
 		if ran {
 			f()
