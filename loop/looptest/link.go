@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/nsqloop/nsqloop/loop"
 	"github.com/nsqloop/nsqloop/loop/internal/core"
@@ -120,8 +121,7 @@ func (e *end) lose(cause error) {
 
 // Write sends p as far as the window allows and keeps the rest.
 func (e *end) Write(p []byte) error {
-	e.out.buf = append(e.out.buf, p...)
-	e.out.pump()
+	e.out.write(p)
 	return nil
 }
 
@@ -186,14 +186,16 @@ func (k *Link) resetEnd(e *end) {
 type pipe struct {
 	from    *end
 	buf     []byte
+	spare   []byte // buf as it was when nothing had been read from it
 	arrived int
 	flying  int
 	total   int // bytes that ever arrived
 	segs    []segment
-	last    int64 // when the latest segment arrives
-	due     bool  // an arrival is among the world's events
-	acking  bool  // so is the news that the window is open again
-	fin     bool  // the sender has written all
+	sent    []segment // the array under segs, to be used again
+	last    int64     // when the latest segment arrives
+	due     bool      // an arrival is among the world's events
+	acking  bool      // so is the news that the window is open again
+	fin     bool      // the sender has written all
 	finSent bool
 	finSeen bool
 }
@@ -204,11 +206,21 @@ type segment struct {
 	at int64
 }
 
+// write adds what the sender wrote.
+func (p *pipe) write(b []byte) {
+	empty := len(p.buf) == 0
+	p.buf = append(p.buf, b...)
+	if empty {
+		p.spare = p.buf
+	}
+	p.pump()
+}
+
 func (p *pipe) pending() int { return len(p.buf) - p.arrived - p.flying }
 
 // drop loses all that was not read.
 func (p *pipe) drop() {
-	p.buf, p.segs = nil, nil
+	p.buf, p.segs, p.spare, p.sent = nil, nil, nil, nil
 	p.arrived, p.flying = 0, 0
 }
 
@@ -227,13 +239,23 @@ func (p *pipe) pump() {
 	p.schedule()
 }
 
+// segmentGap bounds how long after another a segment arrives that was sent
+// with it.
+const segmentGap = 2 * time.Microsecond
+
 func (p *pipe) send(n int) {
 	w := p.from.link.w
-	if !(p.last > w.now && !w.o.Whole && w.chance(0.3)) { // else together with the one before
-		p.last = max(p.last, w.now+int64(w.latency()))
+	if p.last <= w.now || w.o.Whole || !w.chance(0.3) { // else together with the one before
+		p.last = max(p.last+1+w.rand.Int64N(int64(segmentGap)), w.now+int64(w.latency()))
 	}
 	p.flying += n
+	if len(p.segs) == 0 {
+		p.segs = p.sent[:0]
+	}
 	p.segs = append(p.segs, segment{n, p.last})
+	if cap(p.segs) > cap(p.sent) {
+		p.sent = p.segs
+	}
 }
 
 // cut chooses how many of n bytes travel together: mostly all, sometimes some,
@@ -283,8 +305,10 @@ func (p *pipe) fire() {
 	p.read()
 }
 
-// readBuffer is how much a loop reads at once.
-const readBuffer = 256 << 10
+const (
+	readBuffer = 256 << 10 // how much a loop reads at once
+	keepBuffer = 64 << 10  // up to which size a pipe's buffer is used again
+)
 
 // read gives the receiver what has arrived, one read in each turn.
 func (p *pipe) read() {
@@ -304,6 +328,9 @@ func (p *pipe) read() {
 		p.buf = p.buf[n:]
 		p.arrived -= n
 		to.loop.turn('r', k.id, data, func() { to.conn.Receive(data) })
+		if len(p.buf) == 0 && cap(p.spare) <= keepBuffer {
+			p.buf = p.spare[:0] // only now: data lies in it
+		}
 		p.ack()
 	}
 	switch {
