@@ -4,13 +4,14 @@ package tidy
 var rooms = map[string]room{
 	"internal/wire":    {not: "sockets, time, goroutines, who is reading"},
 	"internal/backoff": {outside: "github.com/cenkalti/backoff/v4", not: "what failed"},
+	"internal/layer":   {outside: "github.com/klauspost/compress/...", not: "sockets, NSQ, which connection it works for"},
 
 	"loop":                   {ours: "loop/internal/...", outside: "github.com/panjf2000/gnet/v2/... golang.org/x/sys/...", not: "NSQ"},
 	"loop/internal/...":      {ours: "loop/internal/...", not: "NSQ"},
 	"loop/internal/contract": {ours: "loop", not: "which loop it tests"},
 	"loop/looptest":          {ours: "loop loop/internal/...", not: "NSQ, real time, real sockets"},
 
-	"client":        {ours: "loop internal/wire", outside: "github.com/klauspost/compress/...", not: "other connections, ready counts, backoff, what topics mean"},
+	"client":        {ours: "loop internal/layer internal/wire", not: "other connections, ready counts, backoff, what topics mean"},
 	"client/lookup": {ours: "loop client internal/wire internal/backoff", not: "connections to nsqd"},
 	"reader":        {ours: "client client/lookup loop internal/wire internal/backoff", not: "publishing, the server, frames"},
 	"writer":        {ours: "client client/lookup loop internal/wire internal/backoff", not: "consuming, the server, frames"},
@@ -18,7 +19,7 @@ var rooms = map[string]room{
 	"server/journal":             {not: "topics, channels, clients, the clock"},
 	"server/journal/journaltest": {ours: "server/journal", not: "topics, channels, clients, the clock"},
 	"server/lookup":              {not: "sockets, HTTP, the clock"},
-	"server":                     {ours: "loop internal/wire server/journal server/lookup", outside: "github.com/prometheus/client_golang/... github.com/klauspost/compress/...", not: "the SDK"},
+	"server":                     {ours: "loop internal/layer internal/wire server/journal server/lookup", outside: "github.com/prometheus/client_golang/...", not: "the SDK"},
 	"server/nsqtest":             {ours: "server loop", not: "the SDK"},
 
 	"cmd/nsqd-lite": {ours: "server loop", outside: "github.com/BurntSushi/toml", not: "how any of it works"},
