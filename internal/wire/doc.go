@@ -36,6 +36,9 @@
 // The Append functions write the other direction at the end of a slice and
 // return it, as the built-in append does.
 //
+// Between nsqd and nsqlookupd other words are spoken, after [MagicV1]:
+// [ReadLookupCommand] and [ReadLookupReply] have them.
+//
 // ReadCommand is also where a command is refused. Whatever a server can refuse
 // without knowing its topics and clients is decided there, in the order of
 // nsqd's own checks and in nsqd's own words, because clients and test suites
