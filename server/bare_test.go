@@ -124,6 +124,7 @@ type bareConn struct {
 	stuck   bool // the peer does not read
 	offered bool
 	closed  bool
+	from    *net.TCPAddr // nil: 10.0.0.1:4000
 }
 
 func (c *bareConn) Output() []byte     { return c.out }
@@ -135,12 +136,17 @@ func (c *bareConn) Buffered() int {
 	}
 	return 0
 }
-func (c *bareConn) Offer()               { c.offered = true }
-func (c *bareConn) Upgrade(loop.Layer)   {}
-func (c *bareConn) Close()               { c.closed = true }
-func (c *bareConn) Abort(error)          { c.closed = true }
-func (c *bareConn) LocalAddr() net.Addr  { return &net.TCPAddr{} }
-func (c *bareConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 4000} }
+func (c *bareConn) Offer()              { c.offered = true }
+func (c *bareConn) Upgrade(loop.Layer)  {}
+func (c *bareConn) Close()              { c.closed = true }
+func (c *bareConn) Abort(error)         { c.closed = true }
+func (c *bareConn) LocalAddr() net.Addr { return &net.TCPAddr{} }
+func (c *bareConn) RemoteAddr() net.Addr {
+	if c.from != nil {
+		return c.from
+	}
+	return &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1), Port: 4000}
+}
 
 // bare is a server on a bare loop.
 type bare struct {

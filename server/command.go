@@ -28,7 +28,7 @@ func (c *conn) exec(cmd *wire.Command) *wire.Error {
 	case wire.Identify:
 		return c.identify(cmd.Body)
 	case wire.Auth:
-		return &wire.Error{Code: wire.CodeAuthDisabled, Detail: "AUTH disabled"}
+		return c.authenticate(cmd.Body)
 	case wire.Cls:
 		c.startClose()
 	case wire.Nop:

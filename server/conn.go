@@ -50,6 +50,7 @@ type conn struct {
 
 	heartbeat heartbeat
 	identity  *identity // nil until IDENTIFY
+	auth      *auth     // nil until AUTH
 	connected int64     // unix seconds
 }
 
@@ -100,6 +101,7 @@ func (c *conn) OnOpen(lc loop.Conn) {
 		MaxRdyCount: o.MaxRdyCount, MaxReqTimeout: o.MaxReqTimeout,
 		Progress: &c.progress,
 	}
+	c.startAuth()
 	c.connected = c.s.l.Now().Unix()
 	c.startHeartbeat()
 }
@@ -120,6 +122,10 @@ func (c *conn) OnData(p []byte) (consumed int) {
 		return len(p)
 	}
 	c.partial = len(p) - consumed
+	if c.rules.AuthFirst && c.partial > beforeAuthInput {
+		c.refuse(wire.Errorf(wire.CodeAuthFirst, "AUTH required before more input"))
+		return len(p)
+	}
 	if consumed > before {
 		c.heartbeat.last = c.s.now()
 	}
@@ -145,6 +151,16 @@ func (c *conn) run(p []byte) (n int) {
 			// It is read again when everything before it has been answered.
 			c.stalled = true
 			return n
+		}
+		if c.auth != nil {
+			wait, err := c.checkGrant(cmd.Verb, cmd.Topic, cmd.Channel)
+			if wait {
+				return n
+			}
+			if err != nil {
+				c.refuse(err)
+				return n
+			}
 		}
 		n += size
 		if err := c.exec(cmd); err != nil {

@@ -109,8 +109,8 @@ func (c *conn) adopt(q *wire.IdentifyRequest) {
 	c.sample = q.SampleRate
 }
 
-// negotiated is the reply to a client that asked for one. TLS, compression and
-// AUTH are not offered.
+// negotiated is the reply to a client that asked for one. TLS and compression
+// are not offered.
 func (c *conn) negotiated(q *wire.IdentifyRequest) *wire.IdentifyReply {
 	o := &c.s.o
 	return &wire.IdentifyReply{
@@ -121,6 +121,7 @@ func (c *conn) negotiated(q *wire.IdentifyRequest) *wire.IdentifyReply {
 		DeflateLevel:        min(defaultDeflateLevel, o.MaxDeflateLevel),
 		MaxDeflateLevel:     o.MaxDeflateLevel,
 		SampleRate:          c.sample,
+		AuthRequired:        c.s.auth != nil,
 		OutputBufferSize:    c.identity.bufferSize,
 		OutputBufferMillis:  millis(c.identity.bufferTimeout),
 		TopologyRegion:      o.TopologyRegion,

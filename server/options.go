@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -102,6 +103,27 @@ type Options struct {
 	// MaxDeflateLevel bounds what a client may ask for, 1 to 9. Default 6.
 	MaxDeflateLevel int
 
+	// AuthHTTPAddresses are the auth servers, "host:port" or URLs. If there
+	// is one, or AuthStatic, clients must send AUTH before they subscribe or
+	// publish. HTTP is not protected by it, as in nsqd.
+	AuthHTTPAddresses []string
+
+	// AuthHTTPRequestMethod is how they are asked: "get" (the default), with
+	// the secret in the address, or "post".
+	AuthHTTPRequestMethod string
+
+	// AuthStatic is the path of a JSON file of secrets and what they are good
+	// for: a list of what an auth server would reply, each with "secret"; a
+	// "ttl" left out is 60 s. It is read when the server starts and, when it
+	// has changed, at the next AUTH and as grants expire. What it does not
+	// know the auth servers are asked, if there are any.
+	AuthStatic string
+
+	// HTTPClientConnectTimeout and HTTPClientRequestTimeout bound a request
+	// to another server. Defaults 2 s, 5 s.
+	HTTPClientConnectTimeout time.Duration
+	HTTPClientRequestTimeout time.Duration
+
 	// RequeueOnDisconnect gives the messages of a client that has gone to
 	// others at once. By default they wait for their timeout, as in nsqd.
 	RequeueOnDisconnect bool
@@ -141,6 +163,10 @@ type Options struct {
 	// fs makes the file system of a topic's directory; a test puts one in its
 	// place that fails. nil means the operating system's.
 	fs func(dir string) journal.FS
+
+	// httpTransport, when not nil, makes the requests to auth servers in a
+	// test.
+	httpTransport http.RoundTripper
 }
 
 // withDefaults fills in the defaults and checks what can be checked without
@@ -163,6 +189,9 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.MaxOutputBufferTimeout, 30*time.Second)
 	fill(&o.OutputBufferTimeout, 250*time.Millisecond)
 	fill(&o.MaxDeflateLevel, 6)
+	fill(&o.AuthHTTPRequestMethod, "get")
+	fill(&o.HTTPClientConnectTimeout, 2*time.Second)
+	fill(&o.HTTPClientRequestTimeout, 5*time.Second)
 	fill(&o.Logger, slog.New(slog.DiscardHandler))
 	if o.BroadcastAddress == "" {
 		o.BroadcastAddress, _ = os.Hostname() // "" when the machine has no name
@@ -196,6 +225,7 @@ func (o *Options) validate() error {
 		{"MaxReqTimeout", o.MaxReqTimeout}, {"MaxHeartbeatInterval", o.MaxHeartbeatInterval},
 		{"MinOutputBufferTimeout", o.MinOutputBufferTimeout}, {"MaxOutputBufferTimeout", o.MaxOutputBufferTimeout},
 		{"OutputBufferTimeout", o.OutputBufferTimeout},
+		{"HTTPClientConnectTimeout", o.HTTPClientConnectTimeout}, {"HTTPClientRequestTimeout", o.HTTPClientRequestTimeout},
 	} {
 		if d.v < 0 {
 			return fmt.Errorf("server options: %s is %v; it must not be negative", d.name, d.v)
@@ -212,6 +242,9 @@ func (o *Options) validate() error {
 		if n.v < 0 {
 			return fmt.Errorf("server options: %s is %d; it must not be negative", n.name, n.v)
 		}
+	}
+	if m := o.AuthHTTPRequestMethod; m != "get" && m != "post" {
+		return fmt.Errorf("server options: AuthHTTPRequestMethod is %q; it must be get or post", m)
 	}
 	if o.MaxDeflateLevel < 1 || o.MaxDeflateLevel > 9 {
 		return fmt.Errorf("server options: MaxDeflateLevel is %d; it must be 1 to 9", o.MaxDeflateLevel)

@@ -30,6 +30,7 @@ type Server struct {
 
 	turn    turn // what is to be done at the end of the turn
 	fsync   fsync
+	auth    *authenticator // nil: AUTH is off
 	output  output
 	idle    idle
 	wrote   error // how the last write to a file went
@@ -72,8 +73,11 @@ func New(l loop.Loop, o Options) (*Server, error) {
 
 // open takes the data path, recovers its topics and listens.
 func (s *Server) open() error {
+	var err error
+	if s.auth, err = newAuthenticator(s); err != nil {
+		return err
+	}
 	if s.o.DataPath != "" {
-		var err error
 		if s.path, err = openDataPath(s.o.DataPath); err != nil {
 			return err
 		}
@@ -219,6 +223,7 @@ func (s *Server) stop() error {
 	s.turn.stopTimer()
 	s.output.stopTimer()
 	s.idle.stopTimer()
+	s.auth.close()
 	errs = append(errs, s.path.close())
 	if s.release != nil {
 		s.release()

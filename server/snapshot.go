@@ -101,6 +101,10 @@ func (c *conn) stats(topic string) ClientStats {
 		}
 		st.ClientID, st.Hostname = host, host
 	}
+	if c.auth != nil && len(c.auth.grants.entries) > 0 {
+		st.Authed = true
+		st.AuthIdentity, st.AuthIdentityURL = c.auth.grants.identity, c.auth.grants.identityURL
+	}
 	for _, p := range c.all {
 		if p.name == topic || st.PubCounts == nil {
 			st.PubCounts = []PubCount{{Topic: p.name, Count: p.n}}
