@@ -176,7 +176,6 @@ type result struct {
 	cpuServer time.Duration // 0 when unknown
 	cpuClient time.Duration // 0 when unknown
 	peak      int64         // bytes, 0 when unknown
-	latencies []time.Duration
 	p50, p99  time.Duration
 }
 
