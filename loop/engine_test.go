@@ -275,6 +275,43 @@ func TestEngine_PostsDoNotStarveSockets(t *testing.T) {
 	l.Do(t, func() { stop = true })
 }
 
+// Alarms and posts ring at any moment of a turn; none of the rings gets lost.
+func TestEngine_TimersAreServedWhilePostsCrossThem(t *testing.T) {
+	l := start(t, loop.Options{})
+	const runs = 3000
+	done, stop, stopped := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	n := 0
+	var again func()
+	again = func() {
+		if n++; n == runs {
+			close(done)
+			return
+		}
+		l.After(time.Duration(n%80)*time.Microsecond, again)
+	}
+	_ = l.Post(again)
+	go func() {
+		defer close(stopped)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				posted := make(chan struct{})
+				_ = l.Post(func() { close(posted) })
+				<-posted
+			}
+		}
+	}()
+	wait(t, "all timers", done)
+	close(stop)
+	wait(t, "the poster", stopped)
+	// The same without posts, which would wake a loop that sleeps too long.
+	done, n = make(chan struct{}), 0
+	_ = l.Post(again)
+	wait(t, "all timers", done)
+}
+
 // A client that talks on while it is being refused still reads why.
 func TestEngine_LastFrameIsNotLostToAReset(t *testing.T) {
 	l := start(t, loop.Options{})
@@ -409,7 +446,9 @@ func TestOptions_SeedRepeatsRand(t *testing.T) {
 		}
 		return l.Rand().Uint64()
 	}
-	if draw(7) != draw(7) || draw(7) == draw(8) || draw(0) == draw(0) {
+	seven, again, eight := draw(7), draw(7), draw(8)
+	one, other := draw(0), draw(0)
+	if seven != again || seven == eight || one == other {
 		t.Error("Rand does not follow from the seed")
 	}
 }
