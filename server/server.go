@@ -85,10 +85,6 @@ func (s *Server) open() error {
 			return err
 		}
 	}
-	// The clock and the timers belong to the loop.
-	if err := s.l.Post(s.begin); err != nil {
-		return fmt.Errorf("start server: %w", err)
-	}
 	if s.o.TCPAddress != "" {
 		var err error
 		s.tcp, err = s.l.Listen(s.o.TCPAddress, func(loop.Conn) loop.Handler { return newConn(s) })
@@ -106,6 +102,11 @@ func (s *Server) open() error {
 		s.stop()
 		done()
 	})
+	// The clock and the timers belong to the loop. This comes last: what can
+	// fail has not failed, and what was written here is seen over there.
+	if err := s.l.Post(s.begin); err != nil {
+		return fmt.Errorf("start server: %w", err)
+	}
 	return nil
 }
 
@@ -128,7 +129,7 @@ func (s *Server) abandon() {
 		t.j.Close()
 	}
 	s.path.close()
-	s.closed = true // for begin, which may be posted already: there is nothing left to begin with
+	s.closed = true
 	s.topics = nil
 }
 
