@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 
+	"github.com/nsqloop/nsqloop/internal/layer"
 	"github.com/nsqloop/nsqloop/internal/wire"
 	"github.com/nsqloop/nsqloop/loop"
 )
@@ -83,12 +84,14 @@ type Conn struct {
 
 	conn     loop.Conn // nil until the dial has succeeded
 	state    State
-	open     bool   // commands may be written: ready or closing
-	step     step   // of the handshake
-	info     Info   // what was negotiated
-	frameMax int    // for wire.ReadFrame
-	received uint64 // frames
-	cause    error  // why this side aborted
+	open     bool         // commands may be written: ready or closing
+	step     step         // of the handshake
+	info     Info         // what was negotiated
+	upgrades []loop.Layer // granted, and not put on yet
+	tls      *layer.TLS   // nil without TLS
+	frameMax int          // for wire.ReadFrame
+	received uint64       // frames
+	cause    error        // why this side aborted
 
 	handshakeTimer loop.Timer
 	silenceTimer   loop.Timer
@@ -265,7 +268,7 @@ func (e *events) OnClose(err error) {
 	// Asked for: Close, or Abort with the cause that is kept. The loop
 	// reports a cancelled dial with an error of its own.
 	asked := c.state == StateClosed
-	opened, ready := c.conn != nil, c.step == stepReady
+	opened, step := c.conn != nil, c.step
 	c.end()
 	switch {
 	case asked:
@@ -274,20 +277,24 @@ func (e *events) OnClose(err error) {
 		err = io.EOF // a close that nobody here asked for has no better name
 	}
 	if err != nil {
-		err = fmt.Errorf("%s %s: %w", operation(opened, ready), c.addr, trimDial(err))
+		err = fmt.Errorf("%s %s: %w", operation(opened, step), c.addr, trimDial(err))
 	}
 	c.h.OnClose(err)
 }
 
 // operation is what a connection was doing when it ended.
-func operation(opened, ready bool) string {
+func operation(opened bool, s step) string {
 	switch {
 	case !opened:
 		return "dial"
-	case !ready:
-		return "identify"
+	case s == stepUpgrade:
+		return "upgrade connection to"
+	case s == stepAuth:
+		return "authenticate to"
+	case s == stepReady:
+		return "connection to"
 	}
-	return "connection to"
+	return "identify"
 }
 
 // trimDial is err without the operation and the address that the system's

@@ -181,9 +181,9 @@ func TestConn_IdentifyReply(t *testing.T) {
 		want  client.Info
 	}{
 		{"OK", client.Info{MaxRdyCount: 2500, MsgTimeout: time.Minute, MaxMsgTimeout: 15 * time.Minute, HeartbeatInterval: 30 * time.Second}},
-		{`{"max_rdy_count":7,"max_msg_timeout":5000,"msg_timeout":3000,"version":"0.9","sample_rate":3,"auth_required":true}`, client.Info{
+		{`{"max_rdy_count":7,"max_msg_timeout":5000,"msg_timeout":3000,"version":"0.9","sample_rate":3}`, client.Info{
 			Negotiated: true, Version: "0.9", MaxRdyCount: 7, MsgTimeout: 3 * time.Second, MaxMsgTimeout: 5 * time.Second,
-			HeartbeatInterval: 30 * time.Second, SampleRate: 3, AuthRequired: true,
+			HeartbeatInterval: 30 * time.Second, SampleRate: 3,
 		}},
 		{`{}`, client.Info{Negotiated: true, MaxRdyCount: 2500, MsgTimeout: time.Minute, MaxMsgTimeout: 15 * time.Minute, HeartbeatInterval: 30 * time.Second}},
 	} {

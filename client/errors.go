@@ -39,6 +39,13 @@ var (
 	// at that point.
 	ErrProtocol = errors.New("protocol violation")
 
+	// ErrTLSRefused says that TLS was asked for and the server has none.
+	ErrTLSRefused = errors.New("the server does not offer TLS: give it a certificate, or set AllowPlaintext")
+
+	// ErrAuthRequired says that the server asks for a secret and there is
+	// none.
+	ErrAuthRequired = errors.New("the server requires AUTH: set AuthSecret")
+
 	// ErrStale says that the peer has been silent for too long.
 	ErrStale = errors.New("stale: the peer is silent")
 )

@@ -23,6 +23,10 @@ type Info struct {
 	AuthRequired        bool // the server wants a secret before SUB and PUB
 	TopologyRegion      string
 	TopologyZone        string
+	TLS                 bool // Conn.TLS says more
+	Snappy              bool
+	Deflate             bool
+	Identity            string // who the server takes this program for, after AUTH
 }
 
 // What holds when the server does not say.
@@ -32,14 +36,14 @@ const (
 	oldMsgTimeout    = time.Minute
 )
 
-// step is what the handshake waits for. A transport upgrade is a step between
-// stepIdentify and stepReady: it puts its layer on the connection, lets
-// handshake return true so that the bytes behind the reply go through the
-// layer, and waits for an OK to arrive through it.
+// step is what the handshake waits for. They come in this order; stepUpgrade
+// as often as there are upgrades.
 type step uint8
 
 const (
 	stepIdentify step = iota // the answer to IDENTIFY
+	stepUpgrade              // an OK through the layer that was put on
+	stepAuth                 // the answer to AUTH
 	stepReady                // nothing
 )
 
@@ -72,20 +76,27 @@ func (c *Conn) handshake(t wire.FrameType, data []byte) (stop bool) {
 	case t == wire.FrameMessage:
 		c.Abort(fmt.Errorf("%w: a message before the answer to IDENTIFY", ErrProtocol))
 	case string(data) == wire.Heartbeat:
-		// Not part of the conversation, and legal at any time.
-		c.writeNop()
+		// Not part of the conversation, and legal at any time. But between
+		// the answer to IDENTIFY and the OK of an upgrade a client is silent.
+		if c.step != stepUpgrade {
+			c.writeNop()
+		}
 	case c.step == stepIdentify:
-		c.onIdentifyReply(data)
+		return c.onIdentifyReply(data)
+	case c.step == stepUpgrade:
+		return c.onUpgraded(data)
+	case c.step == stepAuth:
+		c.onAuthReply(data)
 	}
 	return false
 }
 
-// onIdentifyReply takes over what the server said.
-func (c *Conn) onIdentifyReply(data []byte) {
+// onIdentifyReply takes over what the server said, and goes on.
+func (c *Conn) onIdentifyReply(data []byte) (stop bool) {
 	r, negotiated, err := wire.DecodeIdentifyReply(data)
 	if err != nil {
 		c.Abort(fmt.Errorf("%w: the answer is neither OK nor JSON", ErrProtocol))
-		return
+		return false
 	}
 	c.info = Info{
 		Negotiated:          negotiated,
@@ -116,7 +127,10 @@ func (c *Conn) onIdentifyReply(data []byte) {
 	if c.info.MsgTimeout <= 0 {
 		c.info.MsgTimeout = oldMsgTimeout
 	}
-	c.ready()
+	if !c.planUpgrades(&r) {
+		return false
+	}
+	return c.proceed()
 }
 
 // ready ends the handshake.

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"math"
@@ -59,11 +60,37 @@ type Options struct {
 	// 99; the others are dropped. 0 means all.
 	SampleRate int
 
+	// TLSConfig asks nsqd for TLS; nil means none. The name that the server's
+	// certificate must bear is the host that is dialled unless ServerName is
+	// set, and TLS 1.2 is the least unless MinVersion is. A certificate that
+	// vouches for this program goes into Certificates. The config's callbacks
+	// run on the loop and must not block.
+	TLSConfig *tls.Config
+
+	// AllowPlaintext goes on without TLS when the server does not offer it.
+	// By default that is ErrTLSRefused.
+	AllowPlaintext bool
+
+	// Snappy or Deflate asks nsqd to compress both directions; a server that
+	// does not offer it is spoken to without. Not both.
+	Snappy  bool
+	Deflate bool
+
+	// DeflateLevel is how hard both sides try, 1 to 9; the server may lower
+	// it. 0 means 6.
+	DeflateLevel int
+
+	// AuthSecret returns what to send to a server that asks for AUTH, each
+	// time that one does; others never see it. It runs on the loop and must
+	// not block. nil, or "", has the connection to such a server fail with
+	// ErrAuthRequired.
+	AuthSecret func() string
+
 	// DialTimeout bounds the dial, name resolution included. 0 means 1 s.
 	DialTimeout time.Duration
 
 	// HandshakeTimeout bounds the time from the open socket to the end of
-	// the handshake. 0 means 5 s.
+	// the handshake: IDENTIFY, TLS and AUTH together. 0 means 5 s.
 	HandshakeTimeout time.Duration
 
 	// MaxFrameSize is the number of bytes that a received frame may have,
@@ -108,6 +135,9 @@ func (o Options) WithDefaults() (Options, error) {
 	if o.MaxFrameSize == 0 {
 		o.MaxFrameSize = 16 << 20
 	}
+	if o.DeflateLevel == 0 {
+		o.DeflateLevel = 6
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -129,6 +159,10 @@ func (o *Options) check() error {
 		return fmt.Errorf("OutputBufferTimeout %v: want at least 25ms, 0 for the server's default or negative for none", o.OutputBufferTimeout)
 	case o.SampleRate < 0 || o.SampleRate > 99:
 		return fmt.Errorf("SampleRate %d: want 0 to 99", o.SampleRate)
+	case o.Snappy && o.Deflate:
+		return fmt.Errorf("Snappy and Deflate: want one of them at most; nsqd refuses both")
+	case o.DeflateLevel < 1 || o.DeflateLevel > 9:
+		return fmt.Errorf("DeflateLevel %d: want 1 to 9, or 0 for the default", o.DeflateLevel)
 	case o.DialTimeout < 0:
 		return fmt.Errorf("DialTimeout %v: want a positive duration, or 0 for the default", o.DialTimeout)
 	case o.HandshakeTimeout < 0:
@@ -141,7 +175,7 @@ func (o *Options) check() error {
 
 // identify is the body of IDENTIFY for these options.
 func (o *Options) identify() wire.IdentifyRequest {
-	return wire.IdentifyRequest{
+	q := wire.IdentifyRequest{
 		ClientID:           o.ClientID,
 		Hostname:           o.Hostname,
 		UserAgent:          o.UserAgent,
@@ -153,7 +187,14 @@ func (o *Options) identify() wire.IdentifyRequest {
 		SampleRate:         int32(o.SampleRate),
 		TopologyRegion:     o.TopologyRegion,
 		TopologyZone:       o.TopologyZone,
+		TLSv1:              o.TLSConfig != nil,
+		Snappy:             o.Snappy,
+		Deflate:            o.Deflate,
 	}
+	if o.Deflate {
+		q.DeflateLevel = o.DeflateLevel
+	}
+	return q
 }
 
 // millis is d as NSQ writes it: milliseconds, -1 for off.

@@ -8,7 +8,7 @@ import (
 	"github.com/nsqloop/nsqloop/client"
 )
 
-// Statements 173 and 177: defaults are valid, and what nsqd always refuses is
+// Statements 173, 176 and 177: defaults are valid, and what nsqd always refuses is
 // refused here. The error names the field.
 func TestOptions_Check(t *testing.T) {
 	for _, row := range []struct {
@@ -29,6 +29,10 @@ func TestOptions_Check(t *testing.T) {
 		{client.Options{HeartbeatInterval: -1}, ""},
 		{client.Options{HeartbeatInterval: time.Microsecond}, "HeartbeatInterval"},
 		{client.Options{MsgTimeout: -1}, "MsgTimeout"},
+		{client.Options{Snappy: true, Deflate: true}, "Snappy and Deflate:"},
+		{client.Options{Deflate: true, DeflateLevel: 9}, ""},
+		{client.Options{Deflate: true, DeflateLevel: 100}, "DeflateLevel"},
+		{client.Options{DeflateLevel: -1}, "DeflateLevel"},
 		{client.Options{DialTimeout: -1}, "DialTimeout"},
 		{client.Options{HandshakeTimeout: -1}, "HandshakeTimeout"},
 		{client.Options{MaxFrameSize: 1}, "MaxFrameSize"},
@@ -51,7 +55,7 @@ func TestOptions_Defaults(t *testing.T) {
 	if o.ClientID != "worker-1" {
 		t.Errorf("client id: got %q, want the host name up to the first dot", o.ClientID)
 	}
-	if o.HeartbeatInterval != 30*time.Second || o.DialTimeout != time.Second || o.HandshakeTimeout != 5*time.Second || o.MaxFrameSize != 16<<20 {
+	if o.HeartbeatInterval != 30*time.Second || o.DialTimeout != time.Second || o.HandshakeTimeout != 5*time.Second || o.MaxFrameSize != 16<<20 || o.DeflateLevel != 6 {
 		t.Errorf("got %+v", o)
 	}
 	if !strings.HasPrefix(o.UserAgent, "nsqloop/") {

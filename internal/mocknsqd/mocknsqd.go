@@ -2,8 +2,8 @@
 // speaks the protocol, keeps nothing but a record of what it was told, and
 // does what the test says. It runs on any loop.Loop, so also in virtual time.
 //
-// Without a script it acts as an nsqd that likes everything: IDENTIFY is
-// answered, publishes and SUB get OK, CLS gets CLOSE_WAIT, bad commands get
+// Without a script it acts as an nsqd that likes everything: IDENTIFY and AUTH
+// are answered, publishes and SUB get OK, CLS gets CLOSE_WAIT, bad commands get
 // nsqd's error and a close. It never delivers a message by itself.
 package mocknsqd
 
@@ -21,6 +21,9 @@ import (
 const IdentifyReply = `{"max_rdy_count":2500,"version":"1.3.0","max_msg_timeout":900000,"msg_timeout":60000,` +
 	`"tls_v1":false,"deflate":false,"deflate_level":6,"max_deflate_level":6,"snappy":false,"sample_rate":0,` +
 	`"auth_required":false,"output_buffer_size":16384,"output_buffer_timeout":250,"topology_region":"","topology_zone":""}`
+
+// AuthReply is what the mock answers to AUTH.
+const AuthReply = `{"identity":"somebody","identity_url":"","permission_count":1}`
 
 // Published is one message that the mock has executed the publish of.
 type Published struct {
@@ -125,6 +128,7 @@ type Conn struct {
 
 	conn     loop.Conn
 	magic    bool
+	upgraded bool // the command that runs has put a layer on
 	closing  bool // a fatal error was sent: nothing more is executed
 	rules    wire.Rules
 	progress wire.Progress
@@ -165,7 +169,10 @@ func (c *Conn) OnData(p []byte) int {
 			break
 		}
 		n += size
-		c.exec(&c.cmd)
+		if c.exec(&c.cmd); c.upgraded {
+			c.upgraded = false
+			break // the rest is for the layer
+		}
 	}
 	if c.closing {
 		return len(p)
@@ -187,6 +194,8 @@ func (c *Conn) exec(cmd *wire.Command) {
 	switch cmd.Verb {
 	case wire.Identify:
 		c.Respond(s.Identify)
+	case wire.Auth:
+		c.Respond(AuthReply)
 	case wire.Pub, wire.MPub, wire.DPub:
 		c.Take(cmd)
 		c.OK()
@@ -271,6 +280,13 @@ func (c *Conn) Fail(code wire.Code, detail string) {
 		c.Error(code, detail)
 	}
 	c.Close()
+}
+
+// Upgrade puts l on the connection, after what was written and before what is
+// written next.
+func (c *Conn) Upgrade(l loop.Layer) {
+	c.upgraded = true
+	c.conn.Upgrade(l)
 }
 
 // Raw sends bytes as they are.

@@ -26,6 +26,7 @@ var rooms = map[string]room{
 	"examples/...":  {ours: "client loop reader server writer", not: "anything a user cannot import"},
 
 	"internal/tidy":     {not: "anything but files"},
+	"internal/testcert": {not: "whose certificates it makes"},
 	"internal/mocknsqd": {ours: "internal/wire loop", not: "the SDK that it tests, the server that it stands for"},
 
 	"internal/bench":       {ours: anything},
@@ -44,7 +45,8 @@ var mayReadClock = map[string]string{
 // mayMakeRandomness lists the files and rooms outside loop that make random
 // numbers, with the reason.
 var mayMakeRandomness = map[string]string{
-	"loop/looptest": "the world and each of its loops have a source made from the seed",
+	"loop/looptest":     "the world and each of its loops have a source made from the seed",
+	"internal/testcert": "keys of certificates for tests",
 }
 
 // mayStartGoroutines lists the files in which goroutines start, with the reason.
