@@ -39,12 +39,15 @@ type channel struct {
 	onTimeout func(seq uint64, owner uint32)
 
 	finished, requeued, timedOut uint64
+
+	latencies *latencies // nil unless percentiles are asked for
 }
 
 // newChannel makes the channel of a cursor.
 func newChannel(t *topic, cur *journal.Cursor) *channel {
 	ch := &channel{t: t, name: cur.Name(), cur: cur, ephemeral: wire.Ephemeral(cur.Name())}
 	ch.onTimeout = ch.noteTimeout
+	ch.latencies = newLatencies(&t.s.o)
 	return ch
 }
 
@@ -69,7 +72,7 @@ func (ch *channel) unsubscribe(c *conn) {
 		return
 	}
 	if s.o.RequeueOnDisconnect && c.inFlight > 0 {
-		ch.cur.Release(c.owner, func(uint64) {})
+		ch.cur.Release(c.owner, ch.latencies.returned)
 		ch.t.touch()
 		ch.wake()
 	}
@@ -140,6 +143,7 @@ func (ch *channel) deliver(c *conn, n int) (took bool) {
 			continue
 		}
 		out = wire.AppendMessage(out, d.Timestamp, d.Attempts, formatID(d.Seq), d.Body)
+		ch.latencies.delivered(d.Seq, d.Timestamp)
 		c.inFlight++
 		c.delivered++
 		n--
@@ -196,7 +200,8 @@ func (ch *channel) expire() {
 }
 
 // noteTimeout is told of each message whose time in flight is over.
-func (ch *channel) noteTimeout(_ uint64, owner uint32) {
+func (ch *channel) noteTimeout(seq uint64, owner uint32) {
+	ch.latencies.returned(seq)
 	ch.timedOut++
 	if c := ch.t.s.subscribers[owner]; c != nil { // else it has gone
 		c.inFlight--
@@ -220,6 +225,7 @@ func (ch *channel) empty() {
 		ch.t.log.Warn("empty channel: journal cannot be written yet", "channel", ch.name, "err", err)
 	}
 	ch.cur.Empty()
+	ch.latencies.emptied()
 	for _, c := range ch.subscribers {
 		c.inFlight = 0
 		c.updateReady()

@@ -163,6 +163,7 @@ func (c *conn) finish(cmd *wire.Command) *wire.Error {
 	}
 	c.finished++
 	ch.finished++
+	ch.latencies.finished(seq, c.s.now())
 	c.landed()
 	return nil
 }
@@ -183,6 +184,7 @@ func (c *conn) requeue(cmd *wire.Command) *wire.Error {
 	}
 	c.requeued++
 	ch.requeued++
+	ch.latencies.returned(seq)
 	c.landed()
 	ch.wake() // it waits again, or its due time may be the next
 	return nil

@@ -1,10 +1,12 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/nsqloop/nsqloop/server/journal"
@@ -124,6 +126,15 @@ type Options struct {
 	HTTPClientConnectTimeout time.Duration
 	HTTPClientRequestTimeout time.Duration
 
+	// E2EProcessingLatencyPercentiles are the quantiles of the time from
+	// publish to FIN that /stats shows, each above 0 and at most 1. Default:
+	// none, and nothing is measured.
+	E2EProcessingLatencyPercentiles []float64
+
+	// E2EProcessingLatencyWindowTime is how far back they look: half of it at
+	// least. Default 10 min.
+	E2EProcessingLatencyWindowTime time.Duration
+
 	// RequeueOnDisconnect gives the messages of a client that has gone to
 	// others at once. By default they wait for their timeout, as in nsqd.
 	RequeueOnDisconnect bool
@@ -189,6 +200,9 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.MaxOutputBufferTimeout, 30*time.Second)
 	fill(&o.OutputBufferTimeout, 250*time.Millisecond)
 	fill(&o.MaxDeflateLevel, 6)
+	fill(&o.E2EProcessingLatencyWindowTime, 10*time.Minute)
+	o.E2EProcessingLatencyPercentiles = slices.Clone(o.E2EProcessingLatencyPercentiles)
+	slices.SortFunc(o.E2EProcessingLatencyPercentiles, func(a, b float64) int { return cmp.Compare(b, a) })
 	fill(&o.AuthHTTPRequestMethod, "get")
 	fill(&o.HTTPClientConnectTimeout, 2*time.Second)
 	fill(&o.HTTPClientRequestTimeout, 5*time.Second)
@@ -226,6 +240,7 @@ func (o *Options) validate() error {
 		{"MinOutputBufferTimeout", o.MinOutputBufferTimeout}, {"MaxOutputBufferTimeout", o.MaxOutputBufferTimeout},
 		{"OutputBufferTimeout", o.OutputBufferTimeout},
 		{"HTTPClientConnectTimeout", o.HTTPClientConnectTimeout}, {"HTTPClientRequestTimeout", o.HTTPClientRequestTimeout},
+		{"E2EProcessingLatencyWindowTime", o.E2EProcessingLatencyWindowTime},
 	} {
 		if d.v < 0 {
 			return fmt.Errorf("server options: %s is %v; it must not be negative", d.name, d.v)
@@ -241,6 +256,11 @@ func (o *Options) validate() error {
 	} {
 		if n.v < 0 {
 			return fmt.Errorf("server options: %s is %d; it must not be negative", n.name, n.v)
+		}
+	}
+	for _, q := range o.E2EProcessingLatencyPercentiles {
+		if !(q > 0 && q <= 1) { // NaN is neither
+			return fmt.Errorf("server options: E2EProcessingLatencyPercentiles has %v; each must be above 0 and at most 1", q)
 		}
 	}
 	if m := o.AuthHTTPRequestMethod; m != "get" && m != "post" {

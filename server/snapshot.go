@@ -45,10 +45,17 @@ func (t *topic) stats(o StatsOptions) TopicStats {
 		MessageCount: t.messages, MessageBytes: t.bytes, Paused: t.paused(),
 		JournalBytes: t.j.Bytes(), CorruptRecords: t.j.Corrupt(),
 	}
+	var all histogram
 	for _, ch := range t.channels {
+		if ch.latencies != nil {
+			ch.latencies.addTo(&all, t.s.now())
+		}
 		if o.Channel == "" || o.Channel == ch.name {
 			st.Channels = append(st.Channels, ch.stats(o))
 		}
+	}
+	if len(t.channels) > 0 {
+		st.E2E = t.s.latencyStats(&all)
 	}
 	return st
 }
@@ -72,6 +79,11 @@ func (ch *channel) stats(o StatsOptions) ChannelStats {
 	}
 	if !ch.ephemeral {
 		st.BackendDepth = ch.t.backend(depth)
+	}
+	if ch.latencies != nil {
+		var h histogram
+		ch.latencies.addTo(&h, ch.t.s.now())
+		st.E2E = ch.t.s.latencyStats(&h)
 	}
 	if !o.ExcludeClients {
 		st.Clients = make([]ClientStats, 0, len(ch.subscribers))
