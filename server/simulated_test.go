@@ -197,7 +197,7 @@ func simulate(t *testing.T, seed uint64) uint64 {
 	}
 	w.Run(time.Second)
 	m.done = true
-	if !w.RunUntil(m.delivered, time.Minute) {
+	if !w.RunUntil(m.delivered, 5*time.Minute) {
 		lost := 0
 		for body := range m.acked {
 			if m.finished[body] == 0 {
