@@ -60,16 +60,26 @@ func (s *socket) Close() {
 	}
 }
 
-// copyAddrs reads the addresses of nc. Those of unix sockets are copied,
-// because gnet writes into them.
-func copyAddrs(nc net.Conn) core.Addrs {
-	return core.Addrs{Local: copyAddr(nc.LocalAddr()), Remote: copyAddr(nc.RemoteAddr())}
+// takeAddrs reads the addresses of nc before gnet gets them. They are copied,
+// because gnet writes into those of unix sockets, and frees the zone of a link
+// local IPv6 address, which belongs to package net; so that is taken away.
+func takeAddrs(nc net.Conn) core.Addrs {
+	return core.Addrs{Local: takeAddr(nc.LocalAddr()), Remote: takeAddr(nc.RemoteAddr())}
 }
 
-func copyAddr(a net.Addr) net.Addr {
-	if u, ok := a.(*net.UnixAddr); ok && u != nil {
-		c := *u
-		return &c
+func takeAddr(a net.Addr) net.Addr {
+	switch a := a.(type) {
+	case *net.UnixAddr:
+		if a != nil {
+			c := *a
+			return &c
+		}
+	case *net.TCPAddr:
+		if a != nil && a.Zone != "" {
+			c := *a
+			a.Zone = ""
+			return &c
+		}
 	}
 	return a
 }

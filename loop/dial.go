@@ -80,7 +80,7 @@ func (e *Engine) enrol(nc net.Conn, c *conn) error {
 		return ErrClosed
 	}
 	defer e.leave()
-	c.addrs = copyAddrs(nc)
+	c.addrs = takeAddrs(nc)
 	if _, err := e.client.EnrollContext(nc, c); err != nil {
 		return err
 	}

@@ -158,7 +158,7 @@ func (e *Engine) Rand() *rand.Rand { return e.rand }
 func (e *Engine) AtTurnEnd(f func()) { e.core.AtTurnEnd(f) }
 
 // OnLoop says whether the caller runs inside a callback of this loop. It costs
-// a few nanoseconds while the loop sleeps, and about a microsecond otherwise.
+// a few nanoseconds while the loop sleeps, and some microseconds otherwise.
 func (e *Engine) OnLoop() bool {
 	return e.core.Probe().Busy() && e.goroutine.Load() == goroutineID()
 }

@@ -452,3 +452,20 @@ func TestOptions_SeedRepeatsRand(t *testing.T) {
 		t.Error("Rand does not follow from the seed")
 	}
 }
+
+func TestAddresses_AreOurOwn(t *testing.T) {
+	zoned := &net.TCPAddr{IP: net.ParseIP("fe80::1"), Port: 4150, Zone: "eth0"}
+	unix := &net.UnixAddr{Name: "/run/nsqd.sock", Net: "unix"}
+	plain := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 4150}
+	for _, test := range []struct {
+		addr net.Addr
+		want string
+	}{{zoned, "[fe80::1%eth0]:4150"}, {unix, "/run/nsqd.sock"}, {plain, "127.0.0.1:4150"}} {
+		if got := loop.TakeAddr(test.addr); got.String() != test.want {
+			t.Errorf("got %v, want %v", got, test.want)
+		}
+	}
+	if zoned.Zone != "" {
+		t.Error("the zone is left to be freed")
+	}
+}

@@ -51,8 +51,9 @@ type Loop interface {
 	// deadlines.
 	After(d time.Duration, f func()) Timer
 
-	// Every runs f each d, the first time d from now. A run that comes late
-	// does not make the later ones late, and missed runs are not made up for.
+	// Every runs f each d, which must be positive, the first time d from now.
+	// A run that comes late does not make the later ones late, and missed
+	// runs are not made up for.
 	Every(d time.Duration, f func()) Timer
 
 	// AtTurnEnd runs f at the end of the current turn, before output is sent.
@@ -68,7 +69,7 @@ type Loop interface {
 	// Dial connects to addr ("host:port", or the path of a unix socket).
 	// The name is resolved on every call. Success is h.OnOpen; a failed or
 	// cancelled dial is h.OnClose without OnOpen. Neither runs before Dial
-	// has returned.
+	// has returned. cancel belongs to the loop and does nothing after either.
 	Dial(addr string, o DialOptions, h Handler) (cancel func())
 
 	// Listen accepts connections on addr ("host:port", port 0 for a free one,
@@ -80,7 +81,8 @@ type Loop interface {
 
 	// OnLoop says whether the caller runs inside a callback of this loop. A
 	// call that waits for the loop asks it first, and fails instead of
-	// waiting for itself.
+	// waiting for itself. It is meant for such calls, not for every message:
+	// while the loop is busy it costs microseconds.
 	OnLoop() bool
 
 	// OnShutdown registers drain, to be called once on the loop when it
@@ -149,9 +151,10 @@ type Conn interface {
 	// ones, are opened by l first.
 	Upgrade(l Layer)
 
-	// Close sends what is gathered, waits for the peer to take it (at most
-	// Options.Linger), and closes. Nothing is delivered to OnData any more.
-	// OnClose(nil) follows in a later turn.
+	// Close sends what is gathered, waits for the peer to take it and to close
+	// its end (at most Options.Linger, or ten times that when it goes on
+	// reading), and closes. Nothing is delivered to OnData any more, and
+	// nothing can be written. OnClose(nil) follows in a later turn.
 	Close()
 
 	// Abort closes without sending. OnClose(err) follows in a later turn.
@@ -197,8 +200,9 @@ type Layer interface {
 
 	// Seal appends to dst what must be sent for plain and for anything that
 	// the layer has to say by itself, as in a handshake, so that the peer can
-	// read all of it. It is called once per turn in which there is output or
-	// Open was called; plain may be empty.
+	// read all of it. It is called once per turn in which there is output,
+	// Open was called, or the layer was put on the connection; plain may be
+	// empty.
 	Seal(dst, plain []byte) ([]byte, error)
 
 	// Close releases what the layer holds. It is called once.

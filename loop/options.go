@@ -28,9 +28,10 @@ type Options struct {
 	// no bound.
 	DrainTimeout time.Duration
 
-	// Linger bounds how long Conn.Close waits for the peer: to take the
-	// output, and then to close its end. 0 means 1 s. Negative does not wait:
-	// what the kernel has not taken is lost.
+	// Linger bounds how long Conn.Close waits for the peer: to take some of
+	// the output, and then to close its end. A peer that goes on reading gets
+	// up to ten times as long. 0 means 1 s. Negative does not wait: what the
+	// kernel has not taken is lost.
 	Linger time.Duration
 
 	// OutputLimit is how many bytes of output may wait for one peer. A

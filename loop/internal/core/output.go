@@ -124,10 +124,23 @@ func (s *Stream) flushed() {
 // ask starts to look how much output is left, again and again.
 func (s *Stream) ask() {
 	s.pause = pollFirst
+	s.left = s.sock.Buffered()
 	if s.poll == nil {
 		s.poll = s.core.After(s.pause, s.polled)
 	} else {
 		s.poll.Reset(s.pause)
+	}
+}
+
+// lingerMost is how many times Linger a closing stream may take in all.
+const lingerMost = 10
+
+// extend gives a closing stream whose peer takes its output another Linger.
+func (s *Stream) extend() {
+	c := s.core
+	linger := int64(c.cfg.Linger)
+	if left := s.began + lingerMost*linger - c.since; left > 0 {
+		s.linger.Reset(time.Duration(min(linger, left)))
 	}
 }
 
@@ -136,6 +149,10 @@ func (s *Stream) polled() {
 		return
 	}
 	left := s.sock.Buffered()
+	if s.phase == flushing && left < s.left {
+		s.extend()
+	}
+	s.left = left
 	switch {
 	case s.phase == flushing && left == 0:
 		s.phase = shut

@@ -63,7 +63,9 @@ type Stream struct {
 
 	poll   *Timer // looks how much output is left
 	pause  time.Duration
+	left   int // at the last look
 	linger *Timer
+	began  int64 // when Close was called
 }
 
 // Dial makes s a stream that will be connected, or lost, later. giveUp is
@@ -155,6 +157,7 @@ func (s *Stream) Close() {
 	case open:
 		s.phase = flushing
 		s.core.closing++
+		s.began = s.core.since
 		s.dropInput()
 		if s.core.cfg.Linger > 0 {
 			s.linger = s.core.After(s.core.cfg.Linger, func() { s.gone(nil) })

@@ -97,6 +97,24 @@ func TestStream_CloseGivesUpAfterLinger(t *testing.T) {
 	}
 }
 
+func TestStream_CloseIsPatientWithAPeerThatReads(t *testing.T) {
+	c, h := newCore(nil)
+	s, sock := opened(c, &fakeHandler{})
+	sock.buffered = 1 << 20
+	turn(c, func() { s.Close() })
+	began := h.since
+	for sock.closed == 0 {
+		if h.since-began > int64(time.Minute) {
+			t.Fatal("waits for ever")
+		}
+		sock.buffered-- // hardly a reader
+		h.advance(c, pollLast)
+	}
+	if d := time.Duration(h.since - began); d < 10*time.Second || d > 11*time.Second {
+		t.Errorf("closed after %v", d)
+	}
+}
+
 func TestStream_NegativeLingerDoesNotWait(t *testing.T) {
 	c, _ := newCore(func(c *Config) { c.Linger = -1 })
 	s, sock := opened(c, &fakeHandler{})

@@ -1,0 +1,4 @@
+package loop
+
+// TakeAddr is takeAddr, for tests.
+var TakeAddr = takeAddr
