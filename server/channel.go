@@ -28,7 +28,7 @@ type channel struct {
 	cur  *journal.Cursor
 
 	subscribers []*conn // in the order of their SUB
-	ready       readyList
+	ready       readySet
 	ephemeral   bool
 	dropped     bool // deleted
 	woken       bool // in turn.woken
@@ -39,6 +39,7 @@ type channel struct {
 	onTimeout func(seq uint64, owner uint32)
 
 	finished, requeued, timedOut uint64
+	near                         [distances]uint64 // deliveries by the subscriber's distance
 
 	latencies *latencies // nil unless percentiles are asked for
 }
@@ -55,7 +56,7 @@ func newChannel(t *topic, cur *journal.Cursor) *channel {
 func (ch *channel) subscribe(c *conn) {
 	s := ch.t.s
 	s.lastOwner++
-	c.ch, c.owner = ch, s.lastOwner
+	c.ch, c.owner, c.distance = ch, s.lastOwner, s.distance(c.identity)
 	ch.subscribers = append(ch.subscribers, c)
 	s.subscribers[c.owner] = c
 }
@@ -103,7 +104,7 @@ func (ch *channel) dispatch() {
 		share = (int(depth) + ch.ready.n - 1) / max(ch.ready.n, 1)
 	}
 	for ch.ready.n > 0 && ch.cur.Depth() > 0 && !ch.cur.Paused() {
-		c := ch.ready.first
+		c := ch.ready.first()
 		if !ch.deliver(c, min(share, c.rdy-c.inFlight)) {
 			break
 		}
@@ -146,6 +147,7 @@ func (ch *channel) deliver(c *conn, n int) (took bool) {
 		ch.latencies.delivered(d.Seq, d.Timestamp)
 		c.inFlight++
 		c.delivered++
+		ch.near[c.distance]++
 		n--
 	}
 	c.c.SetOutput(out)

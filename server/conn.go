@@ -41,6 +41,7 @@ type conn struct {
 	ready      bool // in ch.ready, by prev and next
 	full       bool // too much output is waiting
 	prev, next *conn
+	distance   distance
 	rdy        int
 	inFlight   int
 	timeout    int64 // nanoseconds a message may be in flight

@@ -153,6 +153,11 @@ type Options struct {
 	TopologyRegion string
 	TopologyZone   string
 
+	// TopologyAwareConsumption gives a message to a subscriber in the server's
+	// zone that is ready for it, else to one in its region, else to any. It is
+	// nsqd's experiment of that name.
+	TopologyAwareConsumption bool
+
 	// HTTPMaxConns is how many HTTP connections are served at once. Default
 	// 4096.
 	HTTPMaxConns int

@@ -74,7 +74,9 @@ func (ch *channel) stats(o StatsOptions) ChannelStats {
 	st := ChannelStats{
 		ChannelName: ch.name, Depth: depth,
 		InFlightCount: ch.cur.InFlight(), DeferredCount: ch.cur.Deferred(),
-		MessageCount: ch.cur.Messages(), RequeueCount: ch.requeued, TimeoutCount: ch.timedOut,
+		MessageCount:      ch.cur.Messages(),
+		ZoneLocalMsgCount: ch.near[inZone], RegionLocalMsgCount: ch.near[inRegion], GlobalMsgCount: ch.near[anywhere],
+		RequeueCount: ch.requeued, TimeoutCount: ch.timedOut,
 		ClientCount: len(ch.subscribers), Paused: ch.cur.Paused(), FinishCount: ch.finished,
 	}
 	if !ch.ephemeral {
