@@ -166,7 +166,8 @@ type Conn interface {
 
 // Handler receives the events of one connection, all on the loop. A handler
 // that has a method String() string names itself in the reports about
-// callbacks that panic or hold the loop.
+// callbacks that panic or hold the loop; it is asked for its name when the
+// connection is dialled or accepted, and once more after OnOpen.
 type Handler interface {
 	// OnOpen is called once, when the connection can be used.
 	OnOpen(c Conn)
