@@ -130,7 +130,7 @@ func TestLatency_ForgetsWhatIsNotInFlight(t *testing.T) {
 	if n := sent(); n != 0 {
 		t.Errorf("%d in flight after the client has gone", n)
 	}
-	p = w.subscribe("t", "c", 3)
+	w.subscribe("t", "c", 3)
 	w.do(func() { w.s.topic("t").channel("c").empty() })
 	if n := sent(); n != 0 {
 		t.Errorf("%d in flight in an empty channel", n)
