@@ -1,0 +1,250 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/server/lookup"
+)
+
+// lookupdHTTP is the HTTP API of an nsqlookupd. Each request crosses to the
+// loop once.
+type lookupdHTTP struct{ d *Lookupd }
+
+// newLookupdHTTP makes the routes of d, guarded as a listener bound to addr
+// needs it.
+func newLookupdHTTP(d *Lookupd, addr net.Addr) *httpServer {
+	h := &httpServer{
+		l: d.l, log: d.log, remote: d.o.DebugRemote,
+		title: fmt.Sprintf("nsqlookupd of nsqd-lite %s, speaking as nsqlookupd %s", d.o.LiteVersion, Version),
+		guard: newGuard(addr, d.o.BroadcastAddress),
+	}
+	h.handle(lookupdHTTP{d}.routes(), h.lookupdMetricsRoutes(d), h.debugRoutes())
+	return h
+}
+
+// Handler returns the HTTP routes of d, for a program that serves them itself.
+func (d *Lookupd) Handler() http.Handler { return newLookupdHTTP(d, nil) }
+
+func (h lookupdHTTP) routes() []*route {
+	return []*route{
+		{method: "GET", path: "/ping", help: "OK", run: h.ping},
+		{method: "GET", path: "/info", help: "version", run: h.info},
+		{method: "GET", path: "/lookup", help: "who has a topic, and its channels: ?topic=", run: h.lookup},
+		{method: "GET", path: "/topics", help: "all topics", run: h.topics},
+		{method: "GET", path: "/channels", help: "the channels of a topic: ?topic=", run: h.channels},
+		{method: "GET", path: "/nodes", help: "all nsqds with their topics", run: h.nodes},
+		{method: "GET", path: "/debug", help: "all registrations", run: h.debug},
+		{method: "POST", path: "/topic/create", help: "make a topic known: ?topic=", run: h.topicCreate},
+		{method: "POST", path: "/topic/delete", help: "forget a topic and its channels: ?topic=", run: h.topicDelete},
+		{method: "POST", path: "/topic/tombstone", help: "hide an nsqd from those who look for a topic, for a while: ?topic=&node=<address>:<HTTP port>", run: h.tombstone},
+		{method: "POST", path: "/channel/create", help: "make a channel and its topic known: ?topic=&channel=", run: h.channelCreate},
+		{method: "POST", path: "/channel/delete", help: "forget a channel: ?topic=&channel=", run: h.channelDelete},
+	}
+}
+
+// ask runs f on the loop, with the registry and the time.
+func (h lookupdHTTP) ask(f func(r *lookup.Registry, now time.Time)) error {
+	if stopped := h.d.call(func() { f(h.d.reg, h.d.l.Now()) }); stopped != nil {
+		return refuse(http.StatusServiceUnavailable, "EXITING", "The nsqlookupd is stopping.")
+	}
+	return nil
+}
+
+// change runs f on the loop and answers with its result, an empty body for nil.
+func (h lookupdHTTP) change(w http.ResponseWriter, f func(r *lookup.Registry, now time.Time) error) error {
+	var err error
+	stopped := h.ask(func(r *lookup.Registry, now time.Time) { err = f(r, now) })
+	switch {
+	case stopped != nil:
+		return stopped
+	case errors.Is(err, lookup.ErrFull):
+		return refuse(http.StatusServiceUnavailable, "TOO_MANY_REGISTRATIONS",
+			"The nsqlookupd knows as many topics and channels as it is allowed to; delete some, or raise --max-registrations.")
+	case err != nil:
+		return err
+	}
+	replyEmpty(w)
+	return nil
+}
+
+func (h lookupdHTTP) ping(w http.ResponseWriter, r *http.Request) error {
+	if err := h.ask(func(*lookup.Registry, time.Time) {}); err != nil {
+		return err
+	}
+	reply(w, http.StatusOK, typeText, []byte(wire.OK))
+	return nil
+}
+
+func (h lookupdHTTP) info(w http.ResponseWriter, r *http.Request) error {
+	return replyJSON(w, struct {
+		Version     string `json:"version"`
+		LiteVersion string `json:"lite_version,omitempty"`
+	}{Version, h.d.o.LiteVersion})
+}
+
+// lookup answers who has a topic. A topic that is known and that nobody has is
+// no error: go-nsq waits for it then.
+func (h lookupdHTTP) lookup(w http.ResponseWriter, r *http.Request) error {
+	topic, err := lookupdTopic(r)
+	if err != nil {
+		return err
+	}
+	var found bool
+	var answer struct {
+		Channels  []string      `json:"channels"`
+		Producers []lookup.Info `json:"producers"`
+	}
+	err = h.ask(func(r *lookup.Registry, now time.Time) {
+		answer.Producers, found = r.Find(topic, now)
+		answer.Channels = r.Channels(topic)
+	})
+	if err != nil {
+		return err
+	}
+	if !found {
+		return refuse(http.StatusNotFound, "TOPIC_NOT_FOUND", "No nsqd has registered that topic here; GET /topics lists those that are known.")
+	}
+	return replyJSON(w, answer)
+}
+
+func (h lookupdHTTP) topics(w http.ResponseWriter, r *http.Request) error {
+	var answer struct {
+		Topics []string `json:"topics"`
+	}
+	if err := h.ask(func(r *lookup.Registry, _ time.Time) { answer.Topics = r.Topics() }); err != nil {
+		return err
+	}
+	return replyJSON(w, answer)
+}
+
+func (h lookupdHTTP) channels(w http.ResponseWriter, r *http.Request) error {
+	topic, err := lookupdTopic(r)
+	if err != nil {
+		return err
+	}
+	var answer struct {
+		Channels []string `json:"channels"`
+	}
+	if err := h.ask(func(r *lookup.Registry, _ time.Time) { answer.Channels = r.Channels(topic) }); err != nil {
+		return err
+	}
+	return replyJSON(w, answer)
+}
+
+// nodes answers with all nsqds. nsqadmin reads tombstones and topics side by
+// side and does not survive it when one is shorter.
+func (h lookupdHTTP) nodes(w http.ResponseWriter, r *http.Request) error {
+	var answer struct {
+		Producers []lookup.Node `json:"producers"`
+	}
+	if err := h.ask(func(r *lookup.Registry, now time.Time) { answer.Producers = r.Nodes(now) }); err != nil {
+		return err
+	}
+	return replyJSON(w, answer)
+}
+
+// debugEntry is one producer in one registration.
+type debugEntry struct {
+	BroadcastAddress string `json:"broadcast_address"`
+	Hostname         string `json:"hostname"`
+	HTTPPort         int    `json:"http_port"`
+	ID               string `json:"id"`
+	LastUpdate       int64  `json:"last_update"` // unix nanoseconds
+	TCPPort          int    `json:"tcp_port"`
+	Tombstoned       bool   `json:"tombstoned"`
+	TombstonedAt     int64  `json:"tombstoned_at"` // unix nanoseconds
+	TopologyRegion   string `json:"topology_region"`
+	TopologyZone     string `json:"topology_zone"`
+	Version          string `json:"version"`
+}
+
+// debug answers with all registrations by "<kind>:<topic>:<channel>".
+func (h lookupdHTTP) debug(w http.ResponseWriter, r *http.Request) error {
+	var entries []lookup.Entry
+	if err := h.ask(func(r *lookup.Registry, now time.Time) { entries = r.Entries(now) }); err != nil {
+		return err
+	}
+	answer := map[string][]debugEntry{} // JSON sorts the keys
+	for _, e := range entries {
+		key := e.Kind + ":" + e.Topic + ":" + e.Channel
+		// Of a time that never was, the original shows the same absurd number.
+		at := e.Tombstoned.UnixNano()
+		answer[key] = append(answer[key], debugEntry{
+			BroadcastAddress: e.Info.BroadcastAddress, Hostname: e.Info.Hostname, HTTPPort: e.Info.HTTPPort, ID: e.Info.RemoteAddress,
+			LastUpdate: e.Seen.UnixNano(), TCPPort: e.Info.TCPPort, Tombstoned: !e.Tombstoned.IsZero(), TombstonedAt: at,
+			TopologyRegion: e.Info.TopologyRegion, TopologyZone: e.Info.TopologyZone, Version: e.Info.Version,
+		})
+	}
+	return replyJSON(w, answer)
+}
+
+func (h lookupdHTTP) topicCreate(w http.ResponseWriter, r *http.Request) error {
+	topic, err := lookupdTopic(r)
+	if err != nil {
+		return err
+	}
+	if !wire.ValidName(topic) {
+		return refuse(http.StatusBadRequest, "INVALID_ARG_TOPIC", nameRule)
+	}
+	return h.change(w, func(r *lookup.Registry, _ time.Time) error { return r.Create(topic, "") })
+}
+
+// topicDelete forgets a topic. Its name is a name: the original takes "*" for
+// all of them.
+func (h lookupdHTTP) topicDelete(w http.ResponseWriter, r *http.Request) error {
+	topic, err := lookupdTopic(r)
+	if err != nil {
+		return err
+	}
+	return h.change(w, func(r *lookup.Registry, _ time.Time) error { r.DeleteTopic(topic); return nil })
+}
+
+func (h lookupdHTTP) tombstone(w http.ResponseWriter, r *http.Request) error {
+	topic, err := lookupdTopic(r)
+	if err != nil {
+		return err
+	}
+	query, err := parseQuery(r)
+	if err != nil {
+		return err
+	}
+	if !query.Has("node") {
+		return refuse(http.StatusBadRequest, "MISSING_ARG_NODE", "Name the nsqd in the query, by its broadcast address and HTTP port, as in ?topic=test&node=host:4151.")
+	}
+	return h.change(w, func(r *lookup.Registry, now time.Time) error { r.Tombstone(topic, query.Get("node"), now); return nil })
+}
+
+func (h lookupdHTTP) channelCreate(w http.ResponseWriter, r *http.Request) error {
+	topic, channel, err := channelArgs(r)
+	if err != nil {
+		return err
+	}
+	return h.change(w, func(r *lookup.Registry, _ time.Time) error { return r.Create(topic, channel) })
+}
+
+func (h lookupdHTTP) channelDelete(w http.ResponseWriter, r *http.Request) error {
+	topic, channel, err := channelArgs(r)
+	if err != nil {
+		return err
+	}
+	return h.change(w, func(r *lookup.Registry, _ time.Time) error {
+		if !r.DeleteChannel(topic, channel) {
+			return refuse(http.StatusNotFound, "CHANNEL_NOT_FOUND", "No such channel of that topic is known here; GET /channels?topic= lists those that are.")
+		}
+		return nil
+	})
+}
+
+// lookupdTopic returns the topic parameter of r, valid or not.
+func lookupdTopic(r *http.Request) (string, error) {
+	topic, err := topicArg(r)
+	if errors.Is(err, errNoTopic) {
+		err = refuse(http.StatusBadRequest, errNoTopic.code, "Name the topic in the query, as in "+r.URL.Path+"?topic=test.")
+	}
+	return topic, err
+}

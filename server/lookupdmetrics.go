@@ -1,0 +1,66 @@
+package server
+
+import (
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/nsqloop/nsqloop/server/lookup"
+)
+
+var (
+	descLookupProducers  = prometheus.NewDesc("nsqlookupd_producers", "Connections of nsqds that have identified themselves.", nil, nil)
+	descLookupTopics     = prometheus.NewDesc("nsqlookupd_topics", "Topics that are known.", nil, nil)
+	descLookupChannels   = prometheus.NewDesc("nsqlookupd_channels", "Channels that are known, of all topics.", nil, nil)
+	descLookupTombstones = prometheus.NewDesc("nsqlookupd_tombstones", "Tombstones in force.", nil, nil)
+)
+
+// Collector returns the figures of d for a Prometheus registry of the program's
+// own; GET /metrics serves the same.
+func (d *Lookupd) Collector() prometheus.Collector { return lookupdCollector{d} }
+
+type lookupdCollector struct{ d *Lookupd }
+
+// Describe is prometheus.Collector's.
+func (c lookupdCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{descLookupProducers, descLookupTopics, descLookupChannels, descLookupTombstones} {
+		ch <- d
+	}
+}
+
+// Collect is prometheus.Collector's. It may be called from any goroutine but
+// the loop's.
+func (c lookupdCollector) Collect(ch chan<- prometheus.Metric) {
+	var n lookup.Counts
+	if err := (lookupdHTTP{c.d}).ask(func(r *lookup.Registry, now time.Time) { n = r.Count(now) }); err != nil {
+		ch <- prometheus.NewInvalidMetric(descLookupProducers, err)
+		return
+	}
+	m := metricSink(ch)
+	m.gauge(descLookupProducers, float64(n.Producers))
+	m.gauge(descLookupTopics, float64(n.Topics))
+	m.gauge(descLookupChannels, float64(n.Channels))
+	m.gauge(descLookupTombstones, float64(n.Tombstones))
+}
+
+// lookupdMetricsRoutes is the route that Prometheus scrapes.
+func (h *httpServer) lookupdMetricsRoutes(d *Lookupd) []*route {
+	handler := sync.OnceValue(func() http.Handler {
+		registry := prometheus.NewRegistry()
+		registry.MustRegister(
+			lookupdCollector{d},
+			collectors.NewGoCollector(),
+			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		)
+		return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	})
+	return []*route{{method: "GET", path: "/metrics", help: "the figures for Prometheus", run: func(w http.ResponseWriter, r *http.Request) error {
+		nsqHeader(w)
+		handler().ServeHTTP(w, r)
+		return nil
+	}}}
+}
