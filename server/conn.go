@@ -52,7 +52,8 @@ type conn struct {
 	heartbeat heartbeat
 	identity  *identity // nil until IDENTIFY
 	auth      *auth     // nil until AUTH
-	connected int64     // unix seconds
+	upgrades  upgrades
+	connected int64 // unix seconds
 }
 
 // debt is a reply that has to wait for a write: n OKs for publishes to t of one
@@ -100,7 +101,8 @@ func (c *conn) OnOpen(lc loop.Conn) {
 	c.rules = wire.Rules{
 		MaxMsgSize: o.MaxMsgSize, MaxBodySize: o.MaxBodySize,
 		MaxRdyCount: o.MaxRdyCount, MaxReqTimeout: o.MaxReqTimeout,
-		Progress: &c.progress,
+		TLSRequired: o.TLSRequired != TLSNotRequired,
+		Progress:    &c.progress,
 	}
 	c.startAuth()
 	c.connected = c.s.l.Now().Unix()
@@ -122,6 +124,11 @@ func (c *conn) OnData(p []byte) (consumed int) {
 	if c.closing {
 		return len(p)
 	}
+	if c.upgrades.fresh { // what is left is for the layer
+		c.upgrades.fresh, c.partial = false, 0
+		c.heartbeat.last = c.s.now()
+		return consumed
+	}
 	c.partial = len(p) - consumed
 	if c.rules.AuthFirst && c.partial > beforeAuthInput {
 		c.refuse(wire.Errorf(wire.CodeAuthFirst, "AUTH required before more input"))
@@ -140,7 +147,7 @@ func (c *conn) OnData(p []byte) (consumed int) {
 // length.
 func (c *conn) run(p []byte) (n int) {
 	cmd := &c.s.cmd
-	for !c.stalled && !c.closing {
+	for !c.stalled && !c.closing && !c.upgrades.fresh {
 		size, err := wire.ReadCommand(p[n:], &c.rules, cmd)
 		switch {
 		case err != nil:
@@ -316,6 +323,7 @@ func (c *conn) leave() {
 	c.closing = true
 	c.owed = nil
 	c.heartbeat.stop()
+	c.upgrades.stop()
 	if c.c != nil { // else it was never open
 		last := len(c.s.conns) - 1
 		moved := c.s.conns[last]

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,6 +51,8 @@ type httpServer struct {
 	routes []*route
 	lost   route // counts what no route took
 	guard  *guard
+	refuse http.HandlerFunc // answers everything; nil: the routes do
+	tls    *tls.Config      // nil: plain HTTP
 
 	limits    httpLimits
 	bodyBytes atomic.Int64
@@ -121,6 +124,9 @@ func (s *Server) listenHTTPWith(addr string, limits httpLimits) (*httpServer, er
 		return nil, err
 	}
 	h := newHTTPServer(s, l.Addr())
+	if s.tlsOnly() {
+		h.refuse = s.refusePlain()
+	}
 	h.serveOn(l, limits)
 	return h, nil
 }
@@ -150,7 +156,7 @@ func (h *httpServer) serveOn(l net.Listener, limits httpLimits) {
 	// net/http wants a goroutine of its own for the accept loop, and makes one
 	// per connection. They share nothing with the loop but what they post.
 	go func() {
-		if err := h.srv.Serve(h.listener); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		if err := h.srv.Serve(overTLS(h.listener, h.tls)); err != nil && !errors.Is(err, http.ErrServerClosed) {
 			h.log.Error("HTTP: serving stopped", "err", err)
 		}
 	}()
@@ -184,6 +190,10 @@ func (h *httpServer) close() error {
 
 // ServeHTTP finds the route of r.
 func (h *httpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.refuse != nil {
+		h.refuse(w, r)
+		return
+	}
 	// The mux would answer HEAD with GET's route, and redirect in its own way.
 	if r.Method == http.MethodHead || r.Method == http.MethodOptions || canonical(r.URL.Path) != r.URL.Path {
 		h.serve(&h.lost, w, r)

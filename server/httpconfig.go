@@ -3,6 +3,7 @@ package server
 import (
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -107,6 +108,24 @@ func (h *httpServer) config(name string) (value any, ok bool) {
 		return o.MaxChannelConsumers, true
 	case "max_deflate_level":
 		return o.MaxDeflateLevel, true
+	case "snappy":
+		return !o.NoSnappy, true
+	case "deflate":
+		return !o.NoDeflate, true
+	case "https_address":
+		return o.HTTPSAddress, true
+	case "tls_cert":
+		return o.TLSCert, true
+	case "tls_key":
+		return o.TLSKey, true
+	case "tls_client_auth_policy":
+		return o.TLSClientAuthPolicy, true
+	case "tls_root_ca_file":
+		return o.TLSRootCAFile, true
+	case "tls_required": // nsqd's numbers
+		return slices.Index([]TLSRequired{TLSNotRequired, TLSRequiredTCP, TLSRequiredAll}, o.TLSRequired), true
+	case "tls_min_version":
+		return o.TLSMinVersion, true
 	case "nsqlookupd_tcp_addresses":
 		return []string{}, true // it registers with none
 	case "log_level":

@@ -35,16 +35,21 @@ func (c *conn) identify(body []byte) *wire.Error {
 	if err := c.s.checkIdentify(&q); err != nil {
 		return err
 	}
+	u, refused := c.planUpgrade(&q)
 	c.adopt(&q)
 	if !q.FeatureNegotiation {
 		c.reply(wire.OK)
 		return nil
 	}
-	data, err := json.Marshal(c.negotiated(&q))
+	if refused != nil {
+		return refused
+	}
+	data, err := json.Marshal(c.negotiated(u))
 	if err != nil {
 		panic("the reply to IDENTIFY does not encode: " + err.Error())
 	}
 	c.reply(string(data))
+	c.upgrade(u)
 	return nil
 }
 
@@ -109,16 +114,18 @@ func (c *conn) adopt(q *wire.IdentifyRequest) {
 	c.sample = q.SampleRate
 }
 
-// negotiated is the reply to a client that asked for one. TLS and compression
-// are not offered.
-func (c *conn) negotiated(q *wire.IdentifyRequest) *wire.IdentifyReply {
+// negotiated is the reply to a client that asked for one, and is granted u.
+func (c *conn) negotiated(u upgrade) *wire.IdentifyReply {
 	o := &c.s.o
 	return &wire.IdentifyReply{
 		MaxRdyCount:         o.MaxRdyCount,
 		Version:             Version,
 		MaxMsgTimeoutMillis: millis(o.MaxMsgTimeout),
 		MsgTimeoutMillis:    millis(time.Duration(c.timeout)),
-		DeflateLevel:        min(defaultDeflateLevel, o.MaxDeflateLevel),
+		TLSv1:               u.tls,
+		Snappy:              u.snappy,
+		Deflate:             u.deflate,
+		DeflateLevel:        u.level,
 		MaxDeflateLevel:     o.MaxDeflateLevel,
 		SampleRate:          c.sample,
 		AuthRequired:        c.s.auth != nil,

@@ -38,6 +38,36 @@ type Options struct {
 	// serves none.
 	HTTPAddress string
 
+	// HTTPSAddress is where the HTTP API is served inside TLS, in the same
+	// forms. "" serves none, nor does a server without TLSCert.
+	HTTPSAddress string
+
+	// TLSCert and TLSKey are PEM files, with which TLS is offered to clients
+	// that ask for it in IDENTIFY, and over HTTPSAddress. They are read again
+	// when they have changed.
+	TLSCert string
+	TLSKey  string
+
+	// TLSClientAuthPolicy says what clients must show: TLSRequireCert,
+	// TLSRequireVerify or nothing.
+	TLSClientAuthPolicy string
+
+	// TLSRootCAFile is a PEM file of the authorities that vouch for clients.
+	// Default: those that the system trusts.
+	TLSRootCAFile string
+
+	// TLSRequired refuses those who do not use TLS. Default: nobody, or
+	// everybody when there is a TLSClientAuthPolicy.
+	TLSRequired TLSRequired
+
+	// TLSMinVersion is the least version spoken, as crypto/tls numbers them.
+	// Default TLS 1.2 (nsqd: 1.0).
+	TLSMinVersion uint16
+
+	// NoSnappy and NoDeflate keep clients from compressing.
+	NoSnappy  bool
+	NoDeflate bool
+
 	// DataPath is an existing directory that holds the journals; no two
 	// servers share one. "" keeps everything in memory.
 	DataPath string
@@ -217,6 +247,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.fs == nil {
 		o.fs = journal.OSDir
+	}
+	if err := o.tlsDefaults(); err != nil {
+		return o, err
 	}
 	return o, o.validate()
 }

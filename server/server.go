@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,20 +29,22 @@ type Server struct {
 	subscribers map[uint32]*conn // by owner, for looking up; never ranged over
 	lastOwner   uint32
 
-	turn    turn // what is to be done at the end of the turn
-	fsync   fsync
-	auth    *authenticator // nil: AUTH is off
-	output  output
-	idle    idle
-	wrote   error // how the last write to a file went
-	start   int64 // unix seconds
-	closed  bool
-	path    *dataPath // nil: everything is in memory
-	blocks  journal.Blocks
-	tcp     loop.Listener
-	http    *httpServer
-	release func() // takes the registration at the loop's shutdown back
-	own     *ownLoop
+	turn      turn // what is to be done at the end of the turn
+	fsync     fsync
+	auth      *authenticator // nil: AUTH is off
+	tlsConfig *tls.Config    // nil: no TLS
+	output    output
+	idle      idle
+	wrote     error // how the last write to a file went
+	start     int64 // unix seconds
+	closed    bool
+	path      *dataPath // nil: everything is in memory
+	blocks    journal.Blocks
+	tcp       loop.Listener
+	http      *httpServer
+	https     *httpServer
+	release   func() // takes the registration at the loop's shutdown back
+	own       *ownLoop
 
 	cmd      wire.Command     // used again for each command
 	delivery journal.Delivery // used again for each delivery
@@ -77,6 +80,12 @@ func (s *Server) open() error {
 	if s.auth, err = newAuthenticator(s); err != nil {
 		return err
 	}
+	if s.tlsConfig, err = newTLSConfig(&s.o, s.log); err != nil {
+		return err
+	}
+	if s.tlsConfig != nil {
+		s.tlsConfig.Time = s.l.Now // handshakes of clients run on the loop
+	}
 	if s.o.DataPath != "" {
 		if s.path, err = openDataPath(s.o.DataPath); err != nil {
 			return err
@@ -90,6 +99,11 @@ func (s *Server) open() error {
 		s.tcp, err = s.l.Listen(s.o.TCPAddress, func(loop.Conn) loop.Handler { return newConn(s) })
 		if err != nil {
 			return fmt.Errorf("listen on %s for clients: %w", s.o.TCPAddress, err)
+		}
+	}
+	if s.o.HTTPSAddress != "" && s.tlsConfig != nil {
+		if s.https, err = s.listenHTTPS(s.o.HTTPSAddress); err != nil {
+			return fmt.Errorf("listen on %s for HTTPS: %w", s.o.HTTPSAddress, err)
 		}
 	}
 	if s.o.HTTPAddress != "" {
@@ -125,6 +139,8 @@ func (s *Server) abandon() {
 	if s.tcp != nil {
 		s.tcp.Close()
 	}
+	_ = s.http.close() // whoever starts a server hears of the first error
+	_ = s.https.close()
 	for _, t := range s.topics {
 		t.j.Close()
 	}
@@ -164,8 +180,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return err
 	}
 	var errs []error
-	if err := s.http.shutdown(ctx); err != nil { // 2
-		errs = append(errs, fmt.Errorf("shut down HTTP: %w", err), s.http.close())
+	for _, h := range []*httpServer{s.http, s.https} { // 2
+		if err := h.shutdown(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("shut down HTTP: %w", err), h.close())
+		}
 	}
 	var err error
 	if stopped := s.call(func() { err = s.stop() }); stopped == nil { // 3, 4, 5
@@ -188,7 +206,7 @@ func (s *Server) Close() error {
 			errs = append(errs, err)
 		}
 	}
-	errs = append(errs, s.http.close(), s.own.close())
+	errs = append(errs, s.http.close(), s.https.close(), s.own.close())
 	return errors.Join(errs...)
 }
 

@@ -119,6 +119,7 @@ func (c *conn) stats(topic string) ClientStats {
 		st.Authed = true
 		st.AuthIdentity, st.AuthIdentityURL = c.auth.grants.identity, c.auth.grants.identityURL
 	}
+	c.upgradeStats(&st)
 	for _, p := range c.all {
 		if p.name == topic || st.PubCounts == nil {
 			st.PubCounts = []PubCount{{Topic: p.name, Count: p.n}}
