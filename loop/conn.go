@@ -11,9 +11,8 @@ import (
 // conn is a connection of an Engine: a stream over a socket of gnet.
 type conn struct {
 	core.Stream
-	sock  socket
-	addrs core.Addrs // asked for before gnet has the socket: it does not keep them
-	open  func()     // tells the stream that it is connected; nil once it was called
+	sock socket
+	open func() // tells the stream that it is connected; nil once it was called
 }
 
 // Upgrade puts l between the handler and the socket.

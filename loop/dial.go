@@ -6,6 +6,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"github.com/nsqloop/nsqloop/loop/internal/core"
 )
 
 // dialTimeout is the default of DialOptions.Timeout.
@@ -19,15 +21,13 @@ func (e *Engine) Dial(addr string, o DialOptions, h Handler) (cancel func()) {
 	c := &conn{}
 	ctx, abandon := context.WithCancel(context.Background())
 	c.Stream.Dial(&e.core, h, abandon)
-	c.open = func() {
-		c.Connect(&c.sock, c.addrs, func() { h.OnOpen(c) })
-	}
+	open := func(a core.Addrs) { c.Connect(&c.sock, a, func() { h.OnOpen(c) }) }
 	start := func() {
 		go func() {
 			defer abandon()
 			ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 			defer cancel()
-			if err := e.connect(ctx, addr, o, c); err != nil {
+			if err := e.connect(ctx, addr, o, c, open); err != nil {
 				_ = e.Post(func() { c.failed(err) }) // a loop that stops tells all dials itself
 			}
 		}()
@@ -52,7 +52,7 @@ func (c *conn) failed(err error) {
 
 // connect runs on a goroutine of its own, because resolving a name, connecting
 // and enrolling all block.
-func (e *Engine) connect(ctx context.Context, addr string, o DialOptions, c *conn) error {
+func (e *Engine) connect(ctx context.Context, addr string, o DialOptions, c *conn, open func(core.Addrs)) error {
 	dial := o.DialContext
 	if dial == nil {
 		dial = (&net.Dialer{LocalAddr: o.LocalAddr}).DialContext
@@ -64,11 +64,11 @@ func (e *Engine) connect(ctx context.Context, addr string, o DialOptions, c *con
 		}
 		return err
 	}
-	return e.enrol(nc, c)
+	return e.enrol(nc, c, open)
 }
 
-// enrol gives nc to gnet. It returns after c was opened on the loop.
-func (e *Engine) enrol(nc net.Conn, c *conn) error {
+// enrol gives nc to gnet. It returns after open was called, on the loop.
+func (e *Engine) enrol(nc net.Conn, c *conn, open func(core.Addrs)) error {
 	switch nc.(type) {
 	case *net.TCPConn, *net.UnixConn:
 	default:
@@ -80,12 +80,13 @@ func (e *Engine) enrol(nc net.Conn, c *conn) error {
 		return ErrClosed
 	}
 	defer e.leave()
-	c.addrs = takeAddrs(nc)
+	addrs := takeAddrs(nc)
+	c.open = func() { open(addrs) }
 	if _, err := e.client.EnrollContext(nc, c); err != nil {
 		return err
 	}
 	if c.open != nil { // gnet says nothing when the system's poller refuses a socket
-		return fmt.Errorf("dial %v: the poller refused the socket", c.addrs.Remote)
+		return fmt.Errorf("dial %v: the poller refused the socket", addrs.Remote)
 	}
 	return nil
 }

@@ -116,8 +116,8 @@ func (l *listener) accept() {
 func (l *listener) enrol(nc net.Conn) {
 	e := l.engine
 	c := &conn{}
-	c.open = func() {
-		c.Accept(&e.core, &c.sock, c.addrs, func() (core.Handler, func()) {
+	open := func(a core.Addrs) {
+		c.Accept(&e.core, &c.sock, a, func() (core.Handler, func()) {
 			h := l.f(c)
 			if h == nil {
 				return nil, nil
@@ -125,7 +125,7 @@ func (l *listener) enrol(nc net.Conn) {
 			return h, func() { h.OnOpen(c) }
 		})
 	}
-	if err := e.enrol(nc, c); err != nil && !errors.Is(err, ErrClosed) {
+	if err := e.enrol(nc, c, open); err != nil && !errors.Is(err, ErrClosed) {
 		// The peer went away before it was accepted. It alone can know why.
 		e.opts.Logger.Debug("accept", "listener", l.addr, "err", err)
 	}

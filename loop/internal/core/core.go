@@ -3,6 +3,7 @@ package core
 import (
 	"math"
 	"net"
+	"reflect"
 	"time"
 )
 
@@ -64,6 +65,7 @@ type Core struct {
 	first, last *Stream // all streams that have not been told, by age
 	closing     int     // streams that are being closed and not gone yet
 	buffers     buffers
+	typeNames   map[reflect.Type]*string // of handlers without a name
 }
 
 // Init makes c ready for its first turn.

@@ -138,13 +138,29 @@ func (s *Stream) rename() {
 		return
 	}
 	s.protect(KindOpen, func() {
-		name := fmt.Sprintf("%T", s.handler)
-		s.name = &name
 		if h, ok := s.handler.(fmt.Stringer); ok {
 			name := h.String()
 			s.name = &name
+		} else {
+			s.name = s.core.typeName(s.handler)
 		}
 	})
+}
+
+// typeName is the name of a handler that has no other. Handlers of a type
+// share it: there may be ten thousands of them.
+func (c *Core) typeName(h Handler) *string {
+	t := reflect.TypeOf(h)
+	name := c.typeNames[t]
+	if name == nil {
+		s := t.String()
+		if c.typeNames == nil {
+			c.typeNames = map[reflect.Type]*string{}
+		}
+		name = &s
+		c.typeNames[t] = name
+	}
+	return name
 }
 
 // protect is guard for a call made while another callback may be running,

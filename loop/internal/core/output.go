@@ -115,20 +115,23 @@ func (s *Stream) flushed() {
 		s.sock.CloseWrite()
 	case s.phase == flushing:
 		s.ask()
-	case left > cfg.OutputHigh && s.drainer != nil && !s.hot:
-		s.hot = true
-		s.ask()
+	case left > cfg.OutputHigh && !s.hot:
+		if _, ok := s.handler.(Drainer); ok {
+			s.hot = true
+			s.ask()
+		}
 	}
 }
 
 // ask starts to look how much output is left, again and again.
 func (s *Stream) ask() {
-	s.pause = pollFirst
-	s.left = s.sock.Buffered()
-	if s.poll == nil {
-		s.poll = s.core.After(s.pause, s.polled)
+	w := s.waits()
+	w.pause = pollFirst
+	w.left = s.sock.Buffered()
+	if w.poll == nil {
+		w.poll = s.core.After(w.pause, s.polled)
 	} else {
-		s.poll.Reset(s.pause)
+		w.poll.Reset(w.pause)
 	}
 }
 
@@ -139,8 +142,8 @@ const lingerMost = 10
 func (s *Stream) extend() {
 	c := s.core
 	linger := int64(c.cfg.Linger)
-	if left := s.began + lingerMost*linger - c.since; left > 0 {
-		s.linger.Reset(time.Duration(min(linger, left)))
+	if left := s.wait.began + lingerMost*linger - c.since; left > 0 {
+		s.wait.linger.Reset(time.Duration(min(linger, left)))
 	}
 }
 
@@ -148,20 +151,20 @@ func (s *Stream) polled() {
 	if s.sock == nil {
 		return
 	}
-	left := s.sock.Buffered()
-	if s.phase == flushing && left < s.left {
+	w, left := s.wait, s.sock.Buffered()
+	if s.phase == flushing && left < w.left {
 		s.extend()
 	}
-	s.left = left
+	w.left = left
 	switch {
 	case s.phase == flushing && left == 0:
 		s.phase = shut
 		s.sock.CloseWrite()
 	case s.phase == open && left < s.core.cfg.OutputHigh/2:
 		s.hot = false
-		s.guard(KindDrain, s.drainer.OnDrain)
+		s.guard(KindDrain, s.handler.(Drainer).OnDrain)
 	case s.phase == open || s.phase == flushing:
-		s.pause = min(2*s.pause, pollLast)
-		s.poll.Reset(s.pause)
+		w.pause = min(2*w.pause, pollLast)
+		w.poll.Reset(w.pause)
 	}
 }

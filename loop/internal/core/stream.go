@@ -43,11 +43,10 @@ type Stream struct {
 	core       *Core
 	prev, next *Stream
 	handler    Handler
-	drainer    Drainer // handler, when it is one
-	sock       Socket  // nil before it is connected and once it is closed
+	sock       Socket // nil before it is connected and once it is closed
 	addrs      Addrs
 	name       *string
-	giveUp     func() // ends a dial
+	giveUp     func() // ends a dial; nil once it has ended
 	err        error  // for OnClose
 
 	phase   phase
@@ -61,11 +60,24 @@ type Stream struct {
 	level  int // how many layers have opened what is in in
 	layers []layer
 
+	wait *waiting // nil until the peer has to be waited for
+}
+
+// waiting is what a stream needs when its peer does not take its output, or
+// when it is being closed. Most streams never do.
+type waiting struct {
 	poll   *Timer // looks how much output is left
 	pause  time.Duration
-	left   int // at the last look
-	linger *Timer
-	began  int64 // when Close was called
+	left   int    // at the last look
+	linger *Timer // ends a stream that is being closed
+	began  int64  // when Close was called
+}
+
+func (s *Stream) waits() *waiting {
+	if s.wait == nil {
+		s.wait = &waiting{}
+	}
+	return s.wait
 }
 
 // Dial makes s a stream that will be connected, or lost, later. giveUp is
@@ -78,7 +90,7 @@ func (s *Stream) Dial(c *Core, h Handler, giveUp func()) {
 
 // Connect ends a dial: s is open. onOpen calls the handler's OnOpen.
 func (s *Stream) Connect(sock Socket, a Addrs, onOpen func()) {
-	s.sock, s.addrs, s.phase = sock, a, open
+	s.sock, s.addrs, s.phase, s.giveUp = sock, a, open, nil
 	s.guard(KindOpen, onOpen)
 	s.rename()
 }
@@ -107,7 +119,6 @@ func (s *Stream) Accept(c *Core, sock Socket, a Addrs, accept func() (h Handler,
 
 func (s *Stream) attach(c *Core, h Handler) {
 	s.core, s.handler, s.name = c, h, &unnamed
-	s.drainer, _ = h.(Drainer)
 	s.rename()
 }
 
@@ -157,10 +168,11 @@ func (s *Stream) Close() {
 	case open:
 		s.phase = flushing
 		s.core.closing++
-		s.began = s.core.since
 		s.dropInput()
 		if s.core.cfg.Linger > 0 {
-			s.linger = s.core.After(s.core.cfg.Linger, func() { s.gone(nil) })
+			w := s.waits()
+			w.began = s.core.since
+			w.linger = s.core.After(s.core.cfg.Linger, func() { s.gone(nil) })
 		}
 		s.mark()
 	}
@@ -202,12 +214,14 @@ func (s *Stream) gone(err error) {
 		c.closing--
 	}
 	s.phase, s.err = gone, err
-	for _, t := range []*Timer{s.poll, s.linger} {
-		if t != nil {
-			t.Stop()
+	if w := s.wait; w != nil {
+		for _, t := range []*Timer{w.poll, w.linger} {
+			if t != nil {
+				t.Stop()
+			}
 		}
+		s.wait = nil
 	}
-	s.poll, s.linger = nil, nil
 	s.out, s.in, s.off = nil, nil, 0
 	layers := s.layers
 	s.layers, s.level = nil, 0

@@ -79,7 +79,7 @@ func TestTimer_HeapAgreesWithASortedList(t *testing.T) {
 			default:
 				h.since += int64(r.IntN(30))
 				want = want[:0]
-				for _, timer := range waiting(timers) {
+				for _, timer := range inHeap(timers) {
 					if timer.at <= h.since {
 						want = append(want, timer)
 					}
@@ -101,7 +101,7 @@ func TestTimer_HeapAgreesWithASortedList(t *testing.T) {
 	}
 }
 
-func waiting(timers []*Timer) (w []*Timer) {
+func inHeap(timers []*Timer) (w []*Timer) {
 	for _, timer := range timers {
 		if timer.index > 0 {
 			w = append(w, timer)
