@@ -31,6 +31,8 @@ type settings struct {
 	drain     time.Duration
 	authVerb  string
 	quantiles floats
+	snappy    bool
+	deflate   bool
 }
 
 // memoryPath as the data path keeps everything in memory.
@@ -79,6 +81,9 @@ func newFlags(s *settings) *flag.FlagSet {
 	fs.DurationVar(&o.OutputBufferTimeout, "output-buffer-timeout", 250*time.Millisecond, "what a client has that does not ask")
 	fs.IntVar(&o.MaxChannelConsumers, "max-channel-consumers", 0, "subscribers of one channel, 0 for any number")
 	fs.BoolVar(&o.RequeueOnDisconnect, "requeue-on-disconnect", false, "give the messages of a client that has gone to others at once")
+	s.tlsFlags(fs)
+	fs.BoolVar(&s.snappy, "snappy", true, "let clients compress with snappy")
+	fs.BoolVar(&s.deflate, "deflate", true, "let clients compress with deflate")
 	fs.IntVar(&o.MaxDeflateLevel, "max-deflate-level", 6, "the most that a client may ask for, 1 to 9")
 	s.idleFlags(fs)
 	s.absentFlags(fs)
@@ -93,9 +98,6 @@ func (s *settings) idleFlags(fs *flag.FlagSet) {
 	fs.Int("sync-every", 2500, "accepted, no effect: --sync says when")
 	fs.Int("queue-scan-worker-pool-max", 4, "accepted, no effect: timeouts are exact")
 	fs.Int("queue-scan-selection-count", 20, "accepted, no effect: timeouts are exact")
-	fs.String("https-address", "0.0.0.0:4152", "accepted, no effect without TLS")
-	fs.Bool("deflate", true, "accepted, no effect: clients are told that there is none")
-	fs.Bool("snappy", true, "accepted, no effect: clients are told that there is none")
 	fs.Duration("http-client-connect-timeout", 2*time.Second, "accepted, no effect")
 	fs.Duration("http-client-request-timeout", 5*time.Second, "accepted, no effect")
 	fs.StringVar(&s.authVerb, "auth-http-request-method", "get", "get or post; no effect without AUTH")
@@ -116,12 +118,6 @@ func (s *settings) absentFlags(fs *flag.FlagSet) {
 		{"lookupd-tcp-address", "it does not register with nsqlookupd; give readers the address of this server", nil},
 		{"auth-http-address", "it has no AUTH", nil},
 		{"statsd-address", "it does not push to statsd; scrape /metrics", nil},
-		{"tls-cert", "it does not speak TLS", nil},
-		{"tls-key", "it does not speak TLS", nil},
-		{"tls-root-ca-file", "it does not speak TLS", nil},
-		{"tls-client-auth-policy", "it does not speak TLS", nil},
-		{"tls-required", "it does not speak TLS", []string{"false"}},
-		{"tls-min-version", "it does not speak TLS", []string{"ssl3.0", "tls1.0", "tls1.1", "tls1.2", "tls1.3"}},
 		{"enable-experiment", "it has no topology-aware consumption", nil},
 	} {
 		fs.Var(a, a.name, "not in this version: "+a.why)
@@ -278,6 +274,10 @@ func (s *settings) check(fs *flag.FlagSet) error {
 	if s.o.MemQueueSize == 0 {
 		s.o.MemQueueSize = -1 // the server's word for none
 	}
+	if err := s.checkTLS(); err != nil {
+		return err
+	}
+	s.o.NoSnappy, s.o.NoDeflate = !s.snappy, !s.deflate
 	s.o.Sync = server.Sync(s.sync)
 	switch s.o.Sync {
 	case server.SyncNever, server.SyncInterval, server.SyncAlways:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -68,8 +69,12 @@ func TestRun_Usage(t *testing.T) {
 		{"zero", []string{"nsqd", "--max-req-timeout=0"}, 1, "", "--max-req-timeout must be more than 0"},
 		{"negative", []string{"nsqd", "--max-msg-size=-1"}, 1, "", "--max-msg-size must be more than 0"},
 		{"lookupd", []string{"nsqd", "--lookupd-tcp-address=127.0.0.1:4160"}, 2, "", "does not register with nsqlookupd"},
-		{"TLS", []string{"nsqd", "--tls-cert=a.pem"}, 2, "", "does not speak TLS"},
-		{"TLS, bare flag", []string{"nsqd", "--tls-required"}, 2, "", "does not speak TLS"},
+		{"TLS, half of it", []string{"nsqd", "--tls-cert=a.pem"}, 1, "", "go together"},
+		{"84 TLS required without a certificate", []string{"nsqd", "--tls-required"}, 1, "", "without TLS key and cert"},
+		{"84 a policy without a certificate", []string{"nsqd", "--tls-client-auth-policy=require"}, 1, "", "without TLS key and cert"},
+		{"TLS policy", []string{"nsqd", "--tls-client-auth-policy=requier"}, 1, "", "require or require-verify"},
+		{"TLS version", []string{"nsqd", "--tls-min-version=ssl3.0"}, 2, "", "tls1.0"},
+		{"TLS required of whom", []string{"nsqd", "--tls-required=tcp"}, 2, "", "true, false or tcp-https"},
 		{"AUTH", []string{"nsqd", "--auth-http-address=127.0.0.1:1"}, 2, "", "no AUTH"},
 		{"statsd", []string{"nsqd", "--statsd-address=127.0.0.1:8125"}, 2, "", "scrape /metrics"},
 		{"experiment", []string{"nsqd", "--enable-experiment=topology-aware-consumption"}, 2, "", "topology-aware"},
@@ -98,7 +103,7 @@ func TestFlags_Accepted(t *testing.T) {
 	s, _, _, err := parseFlags(f.process, []string{
 		"--verbose", "-verbose=true", "--worker-id", "-mem-queue-size", "0", "--sync-every=1", "--queue-scan-worker-pool-max=4",
 		"--queue-scan-selection-count=20", "--https-address=", "--deflate=false", "--snappy=true", "--tls-required=false",
-		"--tls-cert=", "--tls-min-version=tls1.2", "--statsd-interval=1s", "--statsd-mem-stats=false", "--statsd-prefix=x",
+		"--tls-cert=", "--tls-min-version=TLS1.1", "--statsd-interval=1s", "--statsd-mem-stats=false", "--statsd-prefix=x",
 		"--statsd-udp-packet-size=1", "--statsd-exclude-ephemeral", "--http-client-connect-timeout=1s", "--http-client-request-timeout=1s",
 		"--e2e-processing-latency-window-time=1s", "--auth-http-request-method=post",
 		"-tcp-address", "1.2.3.4:5", "--http-address=", "--data-path", ":memory:", "-sync=always", "--log-level", "WARN",
@@ -108,6 +113,9 @@ func TestFlags_Accepted(t *testing.T) {
 	}
 	if s.o.TCPAddress != "1.2.3.4:5" || s.o.HTTPAddress != "" || s.dataPath != memoryPath || s.o.Sync != server.SyncAlways {
 		t.Errorf("options %+v", s.o)
+	}
+	if !s.o.NoDeflate || s.o.NoSnappy || s.o.HTTPSAddress != "" || s.o.TLSMinVersion != tls.VersionTLS11 || s.o.TLSRequired != server.TLSNotRequired {
+		t.Errorf("options of TLS and compression %+v", s.o)
 	}
 	if s.o.MemQueueSize != -1 {
 		t.Errorf("MemQueueSize %d, want none", s.o.MemQueueSize)
@@ -200,9 +208,13 @@ func TestConfig_Values(t *testing.T) {
 		{`log_level = "debug"`, true, func(s *settings) bool { return slog.Level(s.level) == slog.LevelDebug }},
 		{`log_level = "loud"`, false, nil},
 		{`data_path = "/x"`, true, func(s *settings) bool { return s.dataPath == "/x" }},
-		{`tls_required = false`, true, func(*settings) bool { return true }},
-		{`tls_required = true`, false, nil},
-		{`tls_min_version = ""`, true, func(*settings) bool { return true }},
+		{`tls_required = false`, true, func(s *settings) bool { return s.o.TLSRequired == server.TLSNotRequired }},
+		{`tls_required = true`, false, nil}, // without a certificate
+		{"tls_cert = \"c\"\ntls_key = \"k\"\ntls_required = true", true, func(s *settings) bool { return s.o.TLSRequired == server.TLSRequiredAll }},
+		{"tls_cert = \"c\"\ntls_key = \"k\"\ntls_required = \"tcp-https\"", true, func(s *settings) bool { return s.o.TLSRequired == server.TLSRequiredTCP }},
+		{`tls_min_version = ""`, true, func(s *settings) bool { return s.o.TLSMinVersion == 0 }},
+		{`tls_min_version = "tls1.3"`, true, func(s *settings) bool { return s.o.TLSMinVersion == tls.VersionTLS13 }},
+		{`snappy = false`, true, func(s *settings) bool { return s.o.NoSnappy && !s.o.NoDeflate }},
 		{`nsqlookupd_tcp_addresses = []`, true, func(*settings) bool { return true }},
 		{`nsqlookupd_tcp_addresses = ["a:1"]`, false, nil},
 		{`nsqlookupd_tcp_addresses = "a:1,b:2"`, false, nil},

@@ -54,7 +54,7 @@ func runNSQD(p process, args []string) int {
 func runLite(p process) int {
 	s := new(settings)
 	flags := newFlags(s)
-	s.o.TCPAddress, s.o.HTTPAddress = "127.0.0.1:4150", "127.0.0.1:4151"
+	s.o.TCPAddress, s.o.HTTPAddress, s.o.HTTPSAddress = "127.0.0.1:4150", "127.0.0.1:4151", "127.0.0.1:4152"
 	s.o.BroadcastAddress = "127.0.0.1"
 	s.dataPath, s.logPrefix = liteDataPath, "[nsqd-lite] "
 	err := fromEnvironment(flags, map[string]bool{}, p.getenv)
@@ -85,6 +85,7 @@ func serve(p process, s *settings, role string, warnings []string) int {
 	log := slog.New(newLogHandler(p.stderr, s.logPrefix, level))
 	s.o.Logger, s.o.LogLevel, s.o.LiteVersion = log, level, liteVersion
 	s.o.TCPAddress, s.o.HTTPAddress = address(s.o.TCPAddress), address(s.o.HTTPAddress)
+	s.o.HTTPSAddress = address(s.o.HTTPSAddress)
 
 	// Before anything that takes time: a signal during the start is a stop, too.
 	stopping, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -165,7 +166,11 @@ func explain(err error, o *server.Options, role string) (text string, code int) 
 	for _, l := range []struct{ flag, addr string }{
 		{"tcp-address", o.TCPAddress},
 		{"http-address", o.HTTPAddress},
+		{"https-address", o.HTTPSAddress},
 	} {
+		if l.flag == "https-address" && o.TLSCert == "" {
+			continue // it was not listened on
+		}
 		if cause := unbindable(l.addr); cause != nil {
 			return fmt.Sprintf("%slisten (%s) failed - %v; %s", nsqd, l.addr, cause, wayOut(role, l.flag, l.addr)), code
 		}
@@ -211,12 +216,12 @@ func missing(path string) bool {
 // announce says that the server is ready: to a person what there is and what
 // to type next, to a log one line.
 func announce(p process, s *settings, srv *server.Server, role string, log *slog.Logger) {
-	tcp, http := addrText(srv.TCPAddr()), addrText(srv.HTTPAddr())
+	tcp, http, https := addrText(srv.TCPAddr()), addrText(srv.HTTPAddr()), addrText(srv.HTTPSAddr())
 	data := s.dataPath
 	if data == "" {
 		data = s.o.DataPath
 	}
-	for _, l := range []struct{ name, addr string }{{"TCP", tcp}, {"HTTP", http}} {
+	for _, l := range []struct{ name, addr string }{{"TCP", tcp}, {"HTTP", http}, {"HTTPS", https}} {
 		if l.addr != "" {
 			log.Info(l.name + ": listening on " + l.addr) // nsqd's words
 		}
