@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -188,6 +189,25 @@ type Options struct {
 	// nsqd's experiment of that name.
 	TopologyAwareConsumption bool
 
+	// StatsdAddress is the "host:port" of a statsd collector, which is sent
+	// statistics over UDP. Default: none.
+	StatsdAddress string
+
+	// StatsdInterval is how often. Default 60 s.
+	StatsdInterval time.Duration
+
+	// StatsdPrefix is what keys begin with; %s in it stands for the server's
+	// broadcast address and HTTP port. Default "nsq.%s".
+	StatsdPrefix string
+
+	// StatsdUDPPacketSize is the most bytes of a datagram. Default 508.
+	StatsdUDPPacketSize int
+
+	// StatsdNoMemStats leaves out the memory figures, and
+	// StatsdExcludeEphemeral ephemeral topics and channels.
+	StatsdNoMemStats       bool
+	StatsdExcludeEphemeral bool
+
 	// HTTPMaxConns is how many HTTP connections are served at once. Default
 	// 4096.
 	HTTPMaxConns int
@@ -213,6 +233,9 @@ type Options struct {
 	// httpTransport, when not nil, makes the requests to auth servers in a
 	// test.
 	httpTransport http.RoundTripper
+
+	// statsdDial, when not nil, reaches the collector in a test.
+	statsdDial func(addr string) (io.WriteCloser, error)
 }
 
 // withDefaults fills in the defaults and checks what can be checked without
@@ -235,6 +258,9 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.MaxOutputBufferTimeout, 30*time.Second)
 	fill(&o.OutputBufferTimeout, 250*time.Millisecond)
 	fill(&o.MaxDeflateLevel, 6)
+	fill(&o.StatsdInterval, time.Minute)
+	fill(&o.StatsdPrefix, "nsq.%s")
+	fill(&o.StatsdUDPPacketSize, 508)
 	fill(&o.E2EProcessingLatencyWindowTime, 10*time.Minute)
 	o.E2EProcessingLatencyPercentiles = slices.Clone(o.E2EProcessingLatencyPercentiles)
 	slices.SortFunc(o.E2EProcessingLatencyPercentiles, func(a, b float64) int { return cmp.Compare(b, a) })
@@ -244,6 +270,9 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.Logger, slog.New(slog.DiscardHandler))
 	if o.BroadcastAddress == "" {
 		o.BroadcastAddress, _ = os.Hostname() // "" when the machine has no name
+	}
+	if o.statsdDial == nil {
+		o.statsdDial = dialUDP
 	}
 	if o.fs == nil {
 		o.fs = journal.OSDir
@@ -278,7 +307,7 @@ func (o *Options) validate() error {
 		{"MinOutputBufferTimeout", o.MinOutputBufferTimeout}, {"MaxOutputBufferTimeout", o.MaxOutputBufferTimeout},
 		{"OutputBufferTimeout", o.OutputBufferTimeout},
 		{"HTTPClientConnectTimeout", o.HTTPClientConnectTimeout}, {"HTTPClientRequestTimeout", o.HTTPClientRequestTimeout},
-		{"E2EProcessingLatencyWindowTime", o.E2EProcessingLatencyWindowTime},
+		{"E2EProcessingLatencyWindowTime", o.E2EProcessingLatencyWindowTime}, {"StatsdInterval", o.StatsdInterval},
 	} {
 		if d.v < 0 {
 			return fmt.Errorf("server options: %s is %v; it must not be negative", d.name, d.v)
@@ -290,7 +319,7 @@ func (o *Options) validate() error {
 	}{
 		{"MaxBytesPerFile", o.MaxBytesPerFile}, {"MaxMsgSize", int64(o.MaxMsgSize)}, {"MaxBodySize", int64(o.MaxBodySize)},
 		{"MaxRdyCount", int64(o.MaxRdyCount)}, {"MaxOutputBufferSize", int64(o.MaxOutputBufferSize)},
-		{"MaxChannelConsumers", int64(o.MaxChannelConsumers)},
+		{"MaxChannelConsumers", int64(o.MaxChannelConsumers)}, {"StatsdUDPPacketSize", int64(o.StatsdUDPPacketSize)},
 	} {
 		if n.v < 0 {
 			return fmt.Errorf("server options: %s is %d; it must not be negative", n.name, n.v)

@@ -34,6 +34,7 @@ type Server struct {
 	auth      *authenticator // nil: AUTH is off
 	tlsConfig *tls.Config    // nil: no TLS
 	output    output
+	statsd    statsd
 	idle      idle
 	wrote     error // how the last write to a file went
 	start     int64 // unix seconds
@@ -67,6 +68,7 @@ func New(l loop.Loop, o Options) (*Server, error) {
 	s.fsync.s = s
 	s.output.s = s
 	s.idle.s = s
+	s.statsd.s = s
 	if err := s.open(); err != nil {
 		s.abandon()
 		return nil, err
@@ -132,6 +134,7 @@ func (s *Server) begin() {
 			ch.arm()
 		}
 	}
+	s.statsd.start()
 }
 
 // abandon gives back what a server that could not start has taken.
@@ -242,6 +245,7 @@ func (s *Server) stop() error {
 	s.turn.stopTimer()
 	s.output.stopTimer()
 	s.idle.stopTimer()
+	s.statsd.stop()
 	s.auth.close()
 	errs = append(errs, s.path.close())
 	if s.release != nil {
