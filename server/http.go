@@ -56,6 +56,7 @@ type httpServer struct {
 
 	limits    httpLimits
 	bodyBytes atomic.Int64
+	peeks     atomic.Int32 // requests that are looking at messages
 
 	srv      *http.Server
 	listener net.Listener
@@ -82,7 +83,7 @@ func newHTTPServer(s *Server, addr net.Addr) *httpServer {
 		title: fmt.Sprintf("nsqd-lite %s, speaking as nsqd %s", s.o.LiteVersion, Version),
 		guard: newGuard(addr, s.o.BroadcastAddress),
 	}
-	h.handle(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.metricsRoutes(), h.debugRoutes())
+	h.handle(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.peekRoutes(), h.metricsRoutes(), h.debugRoutes())
 	return h
 }
 

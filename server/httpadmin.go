@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"net/url"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
 )
@@ -148,9 +149,15 @@ func topicArg(r *http.Request) (string, error) {
 // order of the checks is nsqd's.
 func channelArgs(r *http.Request) (topic, channel string, err error) {
 	query, err := parseQuery(r)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", "", err
+	}
+	return channelNames(query)
+}
+
+// channelNames is channelArgs for a query that was parsed.
+func channelNames(query url.Values) (topic, channel string, err error) {
+	switch {
 	case !query.Has("topic"):
 		return "", "", errNoTopic
 	case !wire.ValidName(query.Get("topic")):
