@@ -16,7 +16,8 @@
 //	Confirmed  nsqd has the messages
 //	Rejected   nsqd, or a check made here on its behalf, refuses them: Err is a *client.Error
 //	NotSent    no nsqd has them, publishing again is safe
-//	Unknown    sent and not answered: nsqd may have them (client.ErrUnknownOutcome)
+//	Unknown    nsqd may have them: sent and not answered (client.ErrUnknownOutcome), or
+//	           several at once that failed midway (client.ErrMPubFailed)
 //
 // Always look at the result. A publish that fails without a done function is
 // logged as an error, once per burst.

@@ -27,8 +27,8 @@ type Outcome uint8
 const (
 	Confirmed Outcome = iota // nsqd has them
 	Rejected                 // refused for what they are; publishing them again will fail again
-	NotSent                  // no nsqd has them; publishing them again is safe
-	Unknown                  // sent and not answered; nsqd may have them
+	NotSent                  // no nsqd has them, if only because it could not store them now; publishing them again is safe
+	Unknown                  // nsqd may have them: sent and not answered, or failed midway
 )
 
 // OutcomeOf is the outcome that an error of a publish stands for.
@@ -41,6 +41,13 @@ func OutcomeOf(err error) Outcome {
 		return Unknown
 	case isNotSent(err):
 		return NotSent
+	case errors.Is(err, client.ErrPubFailed), errors.Is(err, client.ErrDPubFailed):
+		// A full disk, or a server that stops: nothing is wrong with the
+		// message.
+		return NotSent
+	case errors.Is(err, client.ErrMPubFailed):
+		// The same; but the original nsqd may have kept the first ones.
+		return Unknown
 	case errors.As(err, &refused):
 		return Rejected
 	}

@@ -166,8 +166,12 @@ func (s *sim) behave(nsqd *mocknsqd.NSQD) {
 		if cmd.Verb != wire.Pub && cmd.Verb != wire.MPub && cmd.Verb != wire.DPub {
 			return false
 		}
-		if s.server.Rand().IntN(500) == 0 {
+		switch s.server.Rand().IntN(500) {
+		case 0:
 			c.Fail(wire.CodePubFailed, "PUB failed disk full")
+			return true
+		case 1:
+			c.Fail(wire.CodeBadMessage, "PUB message too big")
 			return true
 		}
 		before := len(nsqd.Published)

@@ -1,12 +1,10 @@
 package simulation
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
-	"github.com/nsqloop/nsqloop/client"
 	"github.com/nsqloop/nsqloop/writer"
 )
 
@@ -102,11 +100,7 @@ func (m *model) done(p *publish, now time.Time, res writer.Result) {
 		m.tally.notSent++
 		m.neverCame(p)
 	case writer.Rejected:
-		// Nothing is wrong with the message: only a server that stops says so.
-		if !errors.Is(res.Err, client.ErrPubFailed) && !errors.Is(res.Err, client.ErrDPubFailed) {
-			m.fail("%q was rejected: %v", p.body, res.Err)
-		}
-		m.neverCame(p)
+		m.fail("%q was rejected, and nothing is wrong with it: %v", p.body, res.Err)
 	}
 }
 
@@ -142,7 +136,7 @@ func (m *model) deliver(r *member, body string, now time.Time) *delivery {
 	}
 	m.say("%s gets %q on %s, for the %d. time", r.name, body, r.plan.channel, c.deliveries)
 	switch {
-	case d.p.ended && (d.p.outcome == writer.NotSent || d.p.outcome == writer.Rejected):
+	case d.p.ended && d.p.outcome == writer.NotSent:
 		m.fail("%q was delivered on %s, and its result said %v", body, d.channel, d.p.outcome)
 	case now.Before(d.p.due):
 		m.fail("%q was delivered %v early", body, d.p.due.Sub(now))
