@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/testcert"
 	"github.com/nsqloop/nsqloop/loop"
 	"github.com/nsqloop/nsqloop/loop/looptest"
 	"github.com/nsqloop/nsqloop/server"
@@ -88,6 +89,12 @@ func mustOptions(t testing.TB, flags map[string]string) server.Options {
 				err = fmt.Errorf("%q is not the word temporary", value)
 			}
 			o.DataPath = t.TempDir()
+		case "tls":
+			if value != "temporary" {
+				err = fmt.Errorf("%q is not the word temporary", value)
+			}
+			ca := testcert.New(t, "authority")
+			o.TLSCert, o.TLSKey, _ = ca.Files(ca.Issue("nsqd", "nsqd"))
 		case "max-rdy-count":
 			o.MaxRdyCount, err = strconv.Atoi(value)
 		case "max-channel-consumers":

@@ -14,6 +14,31 @@ import (
 var tested = map[int]func(*testing.T){
 	17:  TestFrames_AsTheyStand,
 	18:  TestFrames_AsTheyStand,
+	53:  TestUpgrade_DeflateLevel,
+	54:  TestUpgrade_DeflateLevel,
+	55:  TestUpgrade_BothCompressions,
+	57:  TestUpgrade_SwitchedOff,
+	58:  TestUpgrade_SwitchedOff,
+	67:  TestUpgrade_LayerByLayer,
+	68:  TestUpgrade_LayerByLayer,
+	69:  TestUpgrade_LayerByLayer,
+	70:  TestUpgrade_LayerByLayer,
+	71:  TestUpgrade_LayerByLayer,
+	72:  TestUpgrade_LayerByLayer,
+	73:  TestUpgrade_LayerByLayer,
+	74:  TestTLS_HandshakeDeadline,
+	75:  TestTLS_Required,
+	76:  TestTLS_Required,
+	77:  TestTLS_Required,
+	78:  TestTLS_HTTP,
+	79:  TestTLS_HTTP,
+	80:  TestTLS_HTTP,
+	81:  TestTLS_ClientCertificates,
+	82:  TestTLS_ClientCertificates,
+	83:  TestTLS_HTTP,
+	84:  TestTLS_RequiredWithoutACertificate,
+	85:  TestTLS_MinimumVersion,
+	86:  TestTLS_Stats,
 	185: TestTimeout_ManyAtOnce,
 }
 
@@ -21,36 +46,6 @@ var tested = map[int]func(*testing.T){
 // with the Go test of this package that shows what is.
 var differently = map[int]func(*testing.T){
 	4: TestMagic_HTTPIsAnsweredInHTTP,
-}
-
-// later are the statements about what the server does not do yet, with the
-// reason that they have no test.
-var later = map[int]string{
-	53: "deflate",
-	54: "deflate",
-	55: "snappy and deflate",
-	57: "snappy: false whatever is asked, which shows nothing yet",
-	58: "deflate: false whatever is asked, which shows nothing yet",
-	67: "TLS",
-	68: "snappy",
-	69: "deflate",
-	70: "TLS and snappy",
-	71: "TLS and deflate",
-	72: "snappy",
-	73: "deflate",
-	74: "TLS",
-	75: "TLS; the refusal itself is tested in wire",
-	76: "TLS; the refusal itself is tested in wire",
-	77: "TLS; the exception itself is tested in wire",
-	78: "TLS",
-	79: "TLS",
-	80: "TLS",
-	81: "TLS",
-	82: "TLS",
-	83: "TLS",
-	84: "TLS",
-	85: "TLS",
-	86: "TLS and deflate",
 }
 
 // titleNumbers are the numbers at the beginning of a title.
@@ -86,9 +81,6 @@ func TestStatements_EachHasATest(t *testing.T) {
 			ways++
 		}
 		if differently[n] != nil {
-			ways++
-		}
-		if later[n] != "" {
 			ways++
 		}
 		switch {
