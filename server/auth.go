@@ -68,7 +68,14 @@ func (c *conn) question(secret string) question {
 	if err != nil {
 		host = "" // a unix socket
 	}
-	return question{secret: secret, remoteIP: host}
+	q := question{secret: secret, remoteIP: host}
+	if state := c.tlsState(); state != nil {
+		q.tls = true
+		if len(state.PeerCertificates) > 0 {
+			q.commonName = state.PeerCertificates[0].Subject.CommonName
+		}
+	}
+	return q
 }
 
 // authenticated ends AUTH. What went wrong is for the log alone: a client that

@@ -1,10 +1,19 @@
 package server
 
 import (
+	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -581,6 +590,74 @@ func TestAuthStatic_Refuses(t *testing.T) {
 	}
 	if _, err := New(newBareLoop(), Options{AuthStatic: path + "x"}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
+// selfSigned makes a certificate for 127.0.0.1 that vouches for itself, and
+// writes it and its key into files.
+func selfSigned(t *testing.T, name string) (certFile, keyFile string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	for file, block := range map[string]*pem.Block{certFile: {Type: "CERTIFICATE", Bytes: der}, keyFile: {Type: "PRIVATE KEY", Bytes: keyDER}} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certFile, keyFile
+}
+
+func TestAuth_InsideTLS(t *testing.T) { // 280
+	certFile, keyFile := selfSigned(t, "carol")
+	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan string, 1)
+	h := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.RawQuery
+		_, _ = io.WriteString(w, everything)
+	}))
+	h.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	h.StartTLS()
+	defer h.Close()
+	s := startReal(t, Options{
+		TLSCert: certFile, TLSKey: keyFile, TLSRootCAFile: certFile, TLSClientAuthPolicy: TLSRequireCert,
+		AuthHTTPAddresses: []string{h.URL},
+	})
+	c := dialRaw(t, s.TCPAddr().String(), wire.AppendIdentify(nil, []byte(`{"feature_negotiation":true,"tls_v1":true}`)))
+	if _, data, err := c.frame(); err != nil || !strings.Contains(string(data), `"tls_v1":true`) {
+		t.Fatalf("IDENTIFY is answered with %q, %v", data, err)
+	}
+	inside := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{cert}})
+	c = &raw{inside, bufio.NewReader(inside)}
+	if _, err := inside.Write(wire.AppendAuth(nil, "s")); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"OK", annsReply} {
+		if _, data, err := c.frame(); err != nil || string(data) != want {
+			t.Fatalf("received %q, %v, want %s", data, err, want)
+		}
+	}
+	if got, want := <-asked, "common_name=carol&remote_ip=127.0.0.1&secret=s&tls=true"; got != want {
+		t.Errorf("asked with %s, want %s", got, want)
 	}
 }
 

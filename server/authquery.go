@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,9 +53,14 @@ func newAuthenticator(s *Server) (*authenticator, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	if a.client.Transport == nil {
+		roots, err := rootCAs(o.TLSRootCAFile)
+		if err != nil {
+			return nil, err
+		}
 		a.client.Transport = &http.Transport{
 			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: o.HTTPClientConnectTimeout}).DialContext,
+			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: o.TLSMinVersion},
 			TLSHandshakeTimeout: o.HTTPClientConnectTimeout,
 			MaxConnsPerHost:     64, // further queries wait for one of these
 			MaxIdleConnsPerHost: 4,

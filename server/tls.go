@@ -81,17 +81,26 @@ func newTLSConfig(o *Options, log *slog.Logger) (*tls.Config, error) {
 	case TLSRequireVerify:
 		cfg.ClientAuth = tls.RequireAndVerifyClientCert
 	}
-	if o.TLSRootCAFile != "" {
-		pem, err := os.ReadFile(o.TLSRootCAFile)
-		if err != nil {
-			return nil, fmt.Errorf("load TLS root certificates: %w", err)
-		}
-		cfg.ClientCAs = x509.NewCertPool()
-		if !cfg.ClientCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("load TLS root certificates: %s holds none", o.TLSRootCAFile)
-		}
+	var err error
+	cfg.ClientCAs, err = rootCAs(o.TLSRootCAFile)
+	return cfg, err
+}
+
+// rootCAs are the authorities in a PEM file; nil, which means those of the
+// system, without one.
+func rootCAs(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
 	}
-	return cfg, nil
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("load TLS root certificates: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("load TLS root certificates: %s holds none", path)
+	}
+	return pool, nil
 }
 
 // certificate is the server's certificate, read again when its file has
