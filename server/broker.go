@@ -79,7 +79,7 @@ func (s *Server) Publish(topic string, bodies ...[]byte) error {
 // openTopic opens the journal of a topic that is not there yet, makes the topic
 // and its channels, and enters it.
 func (s *Server) openTopic(name string) (*topic, error) {
-	t := &topic{s: s, name: name, ephemeral: wire.Ephemeral(name), log: s.log.With("topic", name)}
+	t := s.newTopic(name)
 	fs := journal.Memory()
 	if s.path != nil && !t.ephemeral {
 		dir, err := s.path.create(name)
@@ -88,34 +88,63 @@ func (s *Server) openTopic(name string) (*topic, error) {
 		}
 		fs, t.onDisk = s.o.fs(dir), true
 	}
+	if err := t.open(fs, s.serial+1); err != nil {
+		return nil, err
+	}
+	s.enter(t)
+	return t, nil
+}
+
+// newTopic makes a topic without a journal.
+func (s *Server) newTopic(name string) *topic {
+	return &topic{s: s, name: name, ephemeral: wire.Ephemeral(name), log: s.log.With("topic", name)}
+}
+
+// open opens the topic's journal. serial is the topic's if the journal is a new
+// one. It touches nothing but t.
+func (t *topic) open(fs journal.FS, serial uint64) error {
+	o := &t.s.o
+	segment := o.MaxBytesPerFile
+	if !t.onDisk {
+		segment = 0 // small ones: what was read is memory to be given back
+	}
 	j, found, err := journal.Open(journal.Options{
 		FS:           fs,
-		FirstSeq:     (s.serial + 1) << sequenceBits,
-		SegmentBytes: s.o.MaxBytesPerFile,
-		MaxBody:      max(storedBody, s.o.MaxMsgSize),
-		Blocks:       &s.blocks,
+		FirstSeq:     serial << sequenceBits,
+		SegmentBytes: segment,
+		Volatile:     !t.onDisk,
+		NeverSync:    !t.onDisk || o.Sync == SyncNever,
+		MaxBody:      max(storedBody, o.MaxMsgSize),
+		Blocks:       &t.s.blocks,
 		Log: func(level slog.Level, msg string, args ...any) {
 			t.log.Log(context.Background(), level, msg, args...)
 		},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("open journal of topic %s: %w", name, err)
+		return fmt.Errorf("open journal of topic %s: %w", t.name, err)
 	}
 	if found.Torn > 0 || found.Corrupt > 0 {
 		t.log.Warn("journal was damaged", "tornBytes", found.Torn, "corruptRecords", found.Corrupt)
 	}
 	t.j = j
-	s.serial = max(s.serial, j.NextSeq()>>sequenceBits)
-	for _, cur := range j.Cursors() {
-		t.enter(newChannel(t, cur))
-	}
-	i, _ := s.search(name)
-	s.topics = slices.Insert(s.topics, i, t)
-	s.byName[name] = t
-	return t, nil
+	return nil
 }
 
-// recoverTopics opens every topic that the data path holds.
+// enter makes the channels of a topic whose journal is open, and puts it in its
+// place.
+func (s *Server) enter(t *topic) {
+	s.serial = max(s.serial, t.j.NextSeq()>>sequenceBits)
+	for _, cur := range t.j.Cursors() {
+		t.enter(newChannel(t, cur))
+	}
+	i, _ := s.search(t.name)
+	s.topics = slices.Insert(s.topics, i, t)
+	s.byName[t.name] = t
+}
+
+// recoverTopics opens every topic that the data path holds, several at a time.
+// A topic to which nothing was ever published has no serial number in its
+// files; those are numbered when the numbers of all others are known.
 func (s *Server) recoverTopics() error {
 	names, strange, err := s.path.topics()
 	if err != nil {
@@ -124,17 +153,36 @@ func (s *Server) recoverTopics() error {
 	for _, dir := range strange {
 		s.log.Warn("directory in the data path is no topic's: left alone", "dir", dir)
 	}
-	for _, name := range names {
-		t, err := s.openTopic(name)
-		if err != nil {
-			return err
+	topics, errs := make([]*topic, len(names)), make([]error, len(names))
+	sideBySide(len(names), func(i int) {
+		t := s.newTopic(names[i])
+		t.onDisk = true
+		if errs[i] = t.open(s.o.fs(s.path.topicDir(t.name)), 0); errs[i] == nil {
+			t.j.Idle() // until it is used
 		}
-		t.j.Idle() // until it is used
+		topics[i] = t
+	})
+	for i, t := range topics {
+		if err == nil {
+			err = errs[i]
+		}
+		if errs[i] == nil && t.j.NextSeq()>>sequenceBits > 0 {
+			s.enter(t)
+		}
 	}
-	if len(names) > 0 {
+	for i := 0; i < len(topics) && err == nil; i++ {
+		t := topics[i]
+		if t.j.NextSeq()>>sequenceBits > 0 {
+			continue
+		}
+		if err = t.open(s.o.fs(s.path.topicDir(t.name)), s.serial+1); err == nil {
+			s.enter(t)
+		}
+	}
+	if len(names) > 0 && err == nil {
 		s.log.Info("topics recovered", "topics", len(names))
 	}
-	return nil
+	return err
 }
 
 // deleteTopic closes the subscribers of all its channels, drops its messages

@@ -96,10 +96,13 @@ func (d *dataPath) topics() (names, strange []string, err error) {
 	return names, strange, nil
 }
 
+// topicDir is the directory of a topic.
+func (d *dataPath) topicDir(topic string) string { return filepath.Join(d.dir, dirName(topic)) }
+
 // create makes the directory of a topic, if it is not there, and returns its
 // path.
 func (d *dataPath) create(topic string) (string, error) {
-	dir := filepath.Join(d.dir, dirName(topic))
+	dir := d.topicDir(topic)
 	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
 		return "", err
 	}

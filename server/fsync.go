@@ -184,8 +184,9 @@ func (f *fsync) finish() {
 			t.fail(t.durable, t.generation, errGone)
 		}
 	}
-	for _, job := range f.take() {
-		job.err = job.sync()
-		f.finishJob(&job)
+	jobs := f.take()
+	sideBySide(len(jobs), func(i int) { jobs[i].err = jobs[i].sync() })
+	for i := range jobs {
+		f.finishJob(&jobs[i])
 	}
 }

@@ -235,13 +235,16 @@ func (s *Server) stop() error {
 	for len(s.conns) > 0 { // 4
 		s.conns[len(s.conns)-1].close()
 	}
-	var errs []error
-	for _, t := range s.topics { // 5
+	for _, t := range s.topics {
 		t.stopTimers()
-		if err := t.j.Close(); err != nil {
-			errs = append(errs, fmt.Errorf("close journal of topic %s: %w", t.name, err))
-		}
 	}
+	errs := make([]error, len(s.topics))
+	sideBySide(len(s.topics), func(i int) { // 5
+		t := s.topics[i]
+		if err := t.j.Close(); err != nil {
+			errs[i] = fmt.Errorf("close journal of topic %s: %w", t.name, err)
+		}
+	})
 	s.turn.stopTimer()
 	s.output.stopTimer()
 	s.idle.stopTimer()

@@ -51,14 +51,15 @@ var mayMakeRandomness = map[string]string{
 
 // mayStartGoroutines lists the files in which goroutines start, with the reason.
 var mayStartGoroutines = map[string]string{
-	"loop/dial.go":      "resolving a name and dialling block",
-	"loop/engine.go":    "accepting blocks: listeners that were opened before the loop started",
-	"loop/listen.go":    "accepting blocks",
-	"loop/post.go":      "Loop.Go is the door for what blocks",
-	"loop/shutdown.go":  "the loop's end waits for the loop's goroutine and must not run on it",
-	"reader/workers.go": "handlers that block, when Options.Workers asks for them",
-	"server/http.go":    "net/http serves connections on goroutines; they post what they want to the loop",
-	"internal/bench":    "a load program: a goroutine per connection",
+	"loop/dial.go":       "resolving a name and dialling block",
+	"loop/engine.go":     "accepting blocks: listeners that were opened before the loop started",
+	"loop/listen.go":     "accepting blocks",
+	"loop/post.go":       "Loop.Go is the door for what blocks",
+	"loop/shutdown.go":   "the loop's end waits for the loop's goroutine and must not run on it",
+	"reader/workers.go":  "handlers that block, when Options.Workers asks for them",
+	"server/parallel.go": "opening and closing ten thousand journals waits for the disk; the caller waits for all of it",
+	"server/http.go":     "net/http serves connections on goroutines; they post what they want to the loop",
+	"internal/bench":     "a load program: a goroutine per connection",
 }
 
 // long lists the files, and the functions as "file function", that are longer

@@ -24,10 +24,10 @@ func (d *osDir) Open(name string, create bool) (File, error) {
 		flags |= os.O_CREATE
 	}
 	path := filepath.Join(d.path, name)
-	f, err := os.OpenFile(path, flags, 0o600)
+	f, err := openFile(path, flags, 0o600)
 	if create && errors.Is(err, fs.ErrNotExist) {
 		if err = d.make(); err == nil {
-			f, err = os.OpenFile(path, flags, 0o600)
+			f, err = openFile(path, flags, 0o600)
 		}
 	}
 	if err != nil {

@@ -1,5 +1,7 @@
 package journal
 
+import "sync"
+
 // Sizes of tail blocks. A journal starts with a small one, so that ten
 // thousand quiet topics stay cheap, and goes on with large ones.
 const (
@@ -14,9 +16,12 @@ const (
 	blocksKept = 64
 )
 
-// Blocks is a free list of tail blocks, shared by the journals of one loop.
-// The zero value is ready to use.
+// Blocks is a free list of tail blocks, shared by the journals of a server. The
+// zero value is ready to use. It is safe for concurrent use, because journals
+// are opened and closed side by side; the lock is taken once per block, not per
+// message.
 type Blocks struct {
+	mu           sync.Mutex
 	small, large [][]byte
 }
 
@@ -25,6 +30,8 @@ func (p *Blocks) take(n int, large bool) []byte {
 	if n > largeBlock {
 		return make([]byte, 0, n) // a block for one record
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	free, size := &p.small, smallBlock
 	if large || n > smallBlock {
 		free, size = &p.large, largeBlock
@@ -47,6 +54,8 @@ func (p *Blocks) give(b []byte) {
 	default:
 		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if len(*free) < blocksKept {
 		*free = append(*free, b[:0])
 	}
