@@ -29,10 +29,12 @@ type settings struct {
 	logPrefix string
 	nodeID    int
 	drain     time.Duration
-	authVerb  string
-	quantiles floats
-	snappy    bool
-	deflate   bool
+
+	statsdMemory bool
+	experiments  words
+
+	snappy  bool
+	deflate bool
 }
 
 // memoryPath as the data path keeps everything in memory.
@@ -85,6 +87,9 @@ func newFlags(s *settings) *flag.FlagSet {
 	fs.BoolVar(&s.snappy, "snappy", true, "let clients compress with snappy")
 	fs.BoolVar(&s.deflate, "deflate", true, "let clients compress with deflate")
 	fs.IntVar(&o.MaxDeflateLevel, "max-deflate-level", 6, "the most that a client may ask for, 1 to 9")
+	fs.Var(&s.experiments, "enable-experiment", topologyExperiment+": prefer consumers in this server's zone, then in its region")
+	s.authFlags(fs)
+	s.measureFlags(fs)
 	s.idleFlags(fs)
 	s.absentFlags(fs)
 	return fs
@@ -98,16 +103,6 @@ func (s *settings) idleFlags(fs *flag.FlagSet) {
 	fs.Int("sync-every", 2500, "accepted, no effect: --sync says when")
 	fs.Int("queue-scan-worker-pool-max", 4, "accepted, no effect: timeouts are exact")
 	fs.Int("queue-scan-selection-count", 20, "accepted, no effect: timeouts are exact")
-	fs.Duration("http-client-connect-timeout", 2*time.Second, "accepted, no effect")
-	fs.Duration("http-client-request-timeout", 5*time.Second, "accepted, no effect")
-	fs.StringVar(&s.authVerb, "auth-http-request-method", "get", "get or post; no effect without AUTH")
-	fs.Duration("statsd-interval", time.Minute, "accepted, no effect without statsd")
-	fs.Bool("statsd-mem-stats", true, "accepted, no effect without statsd")
-	fs.String("statsd-prefix", "nsq.%s", "accepted, no effect without statsd")
-	fs.Int("statsd-udp-packet-size", 508, "accepted, no effect without statsd")
-	fs.Bool("statsd-exclude-ephemeral", false, "accepted, no effect without statsd")
-	fs.Duration("e2e-processing-latency-window-time", 10*time.Minute, "accepted, no effect without percentiles")
-	fs.Var(&s.quantiles, "e2e-processing-latency-percentile", "not in this version")
 }
 
 // absentFlags are flags of nsqd for what this version cannot do. To ignore
@@ -116,9 +111,6 @@ func (s *settings) idleFlags(fs *flag.FlagSet) {
 func (s *settings) absentFlags(fs *flag.FlagSet) {
 	for _, a := range []absent{
 		{"lookupd-tcp-address", "it does not register with nsqlookupd; give readers the address of this server", nil},
-		{"auth-http-address", "it has no AUTH", nil},
-		{"statsd-address", "it does not push to statsd; scrape /metrics", nil},
-		{"enable-experiment", "it has no topology-aware consumption", nil},
 	} {
 		fs.Var(a, a.name, "not in this version: "+a.why)
 	}
@@ -185,7 +177,13 @@ func (f *floats) Set(v string) error {
 }
 
 // String is flag.Value's.
-func (f *floats) String() string { return "" }
+func (f *floats) String() string {
+	all := make([]string, len(*f))
+	for i, v := range *f {
+		all[i] = strconv.FormatFloat(v, 'g', -1, 64)
+	}
+	return strings.Join(all, ",")
+}
 
 // Get is flag.Getter's.
 func (f *floats) Get() any { return []float64(*f) }
@@ -250,22 +248,15 @@ func (s *settings) check(fs *flag.FlagSet) error {
 	if s.o.MaxDeflateLevel < 1 || s.o.MaxDeflateLevel > 9 {
 		return errors.New("--max-deflate-level must be [1,9]")
 	}
-	if s.authVerb != "get" && s.authVerb != "post" {
-		return errors.New("--auth-http-request-method must be get or post")
-	}
-	for _, q := range s.quantiles {
-		if q <= 0 || q > 1 {
-			return fmt.Errorf("invalid E2E processing latency percentile: %v", q)
-		}
-	}
-	if len(s.quantiles) > 0 {
-		return fmt.Errorf("--e2e-processing-latency-percentile: %w: it does not measure latency", errAbsent)
+	if err := s.checkOthers(); err != nil {
+		return err
 	}
 	// To the server, zero means the default; somebody who types it means less.
 	for _, name := range []string{
 		"sync-timeout", "max-bytes-per-file", "msg-timeout", "max-msg-timeout", "max-msg-size", "max-body-size",
 		"max-req-timeout", "max-heartbeat-interval", "max-rdy-count", "max-output-buffer-size", "http-max-connections",
 		"max-output-buffer-timeout", "min-output-buffer-timeout", "output-buffer-timeout", "drain-timeout",
+		"http-client-connect-timeout", "http-client-request-timeout", "statsd-interval", "statsd-udp-packet-size", "e2e-processing-latency-window-time",
 	} {
 		if v := fs.Lookup(name).Value.String(); v == "0" || v == "0s" || strings.HasPrefix(v, "-") {
 			return fmt.Errorf("--%s must be more than 0", name)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -63,7 +64,9 @@ func TestRun_Usage(t *testing.T) {
 		{"218 max-deflate-level 0", []string{"nsqd", "--max-deflate-level=0"}, 1, "", "[1,9]"},
 		{"218 max-deflate-level 10", []string{"nsqd", "--max-deflate-level=10"}, 1, "", "[1,9]"},
 		{"219 percentile 2", []string{"nsqd", "--e2e-processing-latency-percentile=2"}, 1, "", "invalid E2E"},
-		{"percentile", []string{"nsqd", "--e2e-processing-latency-percentile=0.99,0.5"}, 1, "", "this version cannot do that"},
+		{"percentile 0", []string{"nsqd", "--e2e-processing-latency-percentile=0.99,0"}, 1, "", "invalid E2E"},
+		{"statsd packets", []string{"nsqd", "--statsd-udp-packet-size=0"}, 1, "", "--statsd-udp-packet-size must be more than 0"},
+		{"statsd prefix", []string{"nsqd", "--statsd-prefix="}, 1, "", "--statsd-prefix must not be empty"},
 		{"auth method", []string{"nsqd", "--auth-http-request-method=GET"}, 1, "", "get or post"},
 		{"sync", []string{"nsqd", "--sync=sometimes"}, 1, "", "never, interval or always"},
 		{"zero", []string{"nsqd", "--max-req-timeout=0"}, 1, "", "--max-req-timeout must be more than 0"},
@@ -75,9 +78,7 @@ func TestRun_Usage(t *testing.T) {
 		{"TLS policy", []string{"nsqd", "--tls-client-auth-policy=requier"}, 1, "", "require or require-verify"},
 		{"TLS version", []string{"nsqd", "--tls-min-version=ssl3.0"}, 2, "", "tls1.0"},
 		{"TLS required of whom", []string{"nsqd", "--tls-required=tcp"}, 2, "", "true, false or tcp-https"},
-		{"AUTH", []string{"nsqd", "--auth-http-address=127.0.0.1:1"}, 2, "", "no AUTH"},
-		{"statsd", []string{"nsqd", "--statsd-address=127.0.0.1:8125"}, 2, "", "scrape /metrics"},
-		{"experiment", []string{"nsqd", "--enable-experiment=topology-aware-consumption"}, 2, "", "topology-aware"},
+		{"file of secrets", []string{"nsqd", "--data-path=:memory:", "--tcp-address=127.0.0.1:0", "--http-address=", "--auth-static=" + filepath.Join(dir, "none.json")}, 1, "", "none.json"},
 		{"no config", []string{"nsqd", "--config=" + filepath.Join(dir, "none.toml")}, 1, "", "none.toml"},
 		{"broken config", []string{"nsqd", "--config=" + broken}, 1, "", "broken.toml"},
 	} {
@@ -116,6 +117,9 @@ func TestFlags_Accepted(t *testing.T) {
 	}
 	if !s.o.NoDeflate || s.o.NoSnappy || s.o.HTTPSAddress != "" || s.o.TLSMinVersion != tls.VersionTLS11 || s.o.TLSRequired != server.TLSNotRequired {
 		t.Errorf("options of TLS and compression %+v", s.o)
+	}
+	if s.o.StatsdPrefix != "x" || !s.o.StatsdNoMemStats || s.o.AuthHTTPRequestMethod != "post" {
+		t.Errorf("options of statsd and AUTH %+v", s.o)
 	}
 	if s.o.MemQueueSize != -1 {
 		t.Errorf("MemQueueSize %d, want none", s.o.MemQueueSize)
@@ -219,6 +223,22 @@ func TestConfig_Values(t *testing.T) {
 		{`nsqlookupd_tcp_addresses = ["a:1"]`, false, nil},
 		{`nsqlookupd_tcp_addresses = "a:1,b:2"`, false, nil},
 		{`e2e_processing_latency_percentiles = [1]`, false, nil},
+		{`e2e_processing_latency_percentiles = [1.0, 0.5]`, true, func(s *settings) bool {
+			return slices.Equal(s.o.E2EProcessingLatencyPercentiles, []float64{1, 0.5})
+		}},
+		{`e2e_processing_latency_percentiles = "0.9,0.5"`, true, func(s *settings) bool {
+			return slices.Equal(s.o.E2EProcessingLatencyPercentiles, []float64{0.9, 0.5})
+		}},
+		{`auth_http_addresses = ["a:1", "b:2"]`, true, func(s *settings) bool { return slices.Equal(s.o.AuthHTTPAddresses, []string{"a:1", "b:2"}) }},
+		{`auth_http_addresses = "a:1,b:2"`, true, func(s *settings) bool { return slices.Equal(s.o.AuthHTTPAddresses, []string{"a:1", "b:2"}) }},
+		{`auth_http_addresses = [1]`, false, nil},
+		{`auth_static = "secrets.json"`, true, func(s *settings) bool { return s.o.AuthStatic == "secrets.json" }},
+		{`auth_http_request_method = "put"`, false, nil},
+		{`http_client_connect_timeout = 100`, true, func(s *settings) bool { return s.o.HTTPClientConnectTimeout.Milliseconds() == 100 }},
+		{`statsd_mem_stats = false`, true, func(s *settings) bool { return s.o.StatsdNoMemStats }},
+		{`statsd_address = "s:1"`, true, func(s *settings) bool { return s.o.StatsdAddress == "s:1" && !s.o.StatsdNoMemStats }},
+		{`enable_experiment = ["topology-aware-consumption"]`, true, func(s *settings) bool { return s.o.TopologyAwareConsumption }},
+		{`enable_experiment = ["cold-fusion"]`, true, func(s *settings) bool { return !s.o.TopologyAwareConsumption }},
 		{`e2e_processing_latency_percentiles = [2.0]`, false, nil},
 	} {
 		path := filepath.Join(t.TempDir(), "nsqd.toml")

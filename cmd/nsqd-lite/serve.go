@@ -157,7 +157,7 @@ func explain(err error, o *server.Options, role string) (text string, code int) 
 	case errors.Is(err, server.ErrLocked):
 		return fmt.Sprintf("%sfailed to lock data-path: cannot flock directory %s - resource temporarily unavailable (possibly in use by another instance of nsqd)",
 			nsqd, o.DataPath), code
-	case errors.Is(err, fs.ErrNotExist) && missing(o.DataPath):
+	case errors.Is(err, fs.ErrNotExist) && o.DataPath != "" && missing(o.DataPath):
 		return fmt.Sprintf("%sfailed to lock data-path: open %s: no such file or directory; make it, or name another with --data-path",
 			nsqd, o.DataPath), code
 	case errors.Is(err, server.ErrForeignData):
