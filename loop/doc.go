@@ -16,8 +16,8 @@
 //
 // All callbacks of a loop are serial: none runs inside another, none runs
 // before the call that caused it has returned, and state touched only by
-// callbacks needs no lock. Only Post, Go, OnLoop and OnShutdown may be called
-// from other goroutines; everything else belongs to the loop's goroutine.
+// callbacks needs no lock. Only Post, Go, OnLoop, OnShutdown and OnStop may be
+// called from other goroutines; everything else belongs to the loop's goroutine.
 //
 // There are two implementations of the contract: [New] on the operating
 // system's sockets, and package looptest on virtual time and a network in

@@ -91,6 +91,12 @@ type Loop interface {
 	// reader made after the writer its handler uses drains before it.
 	// remove takes the registration back.
 	OnShutdown(drain func(done func())) (remove func())
+
+	// OnStop registers f, to be called once in the loop's last turn, however
+	// it comes to that: after every connection has had its OnClose, the
+	// latest registered first. What f gives to AtTurnEnd still runs; what it
+	// posts does not. remove takes the registration back.
+	OnStop(f func()) (remove func())
 }
 
 // DialOptions are the options of one dial. The zero value is ready to use.

@@ -11,6 +11,10 @@ import (
 // down.
 func (e *Engine) OnShutdown(drain func(done func())) (remove func()) { return e.drains.Add(drain) }
 
+// OnStop registers f, to be called once in the loop's last turn. See
+// [Loop.OnStop].
+func (e *Engine) OnStop(f func()) (remove func()) { return e.core.OnStop(f) }
+
 // Run starts the loop, waits for ctx, and shuts the loop down, for which the
 // drains have Options.DrainTimeout. It returns nil after a clean end, also
 // when somebody else stopped the loop, and an error when the loop could not

@@ -68,6 +68,7 @@ func (l *bareLoop) Listen(string, func(loop.Conn) loop.Handler) (loop.Listener, 
 	panic("a bare loop has no network")
 }
 func (l *bareLoop) OnShutdown(func(func())) func() { return func() {} }
+func (l *bareLoop) OnStop(func()) func()           { return func() {} }
 
 // turn runs f and the end of the turn, and then the turns that were asked for
 // by Post.

@@ -103,7 +103,7 @@ type Lookupd struct {
 
 	tcp     loop.Listener
 	http    *httpServer
-	release func() // takes the registration at the loop's shutdown back
+	release func() // takes the registrations at the loop's end back
 	own     *ownLoop
 }
 
@@ -126,10 +126,12 @@ func NewLookupd(l loop.Loop, o LookupdOptions) (*Lookupd, error) {
 	if err := d.listen(); err != nil {
 		return nil, err
 	}
-	d.release = l.OnShutdown(func(done func()) {
+	release := l.OnShutdown(func(done func()) {
 		d.stop()
 		done()
 	})
+	forget := l.OnStop(d.stop)
+	d.release = func() { release(); forget() }
 	if err := l.Post(d.begin); err != nil {
 		return nil, errors.Join(fmt.Errorf("start nsqlookupd: %w", err), d.http.close())
 	}

@@ -44,7 +44,7 @@ type Server struct {
 	tcp       loop.Listener
 	http      *httpServer
 	https     *httpServer
-	release   func() // takes the registration at the loop's shutdown back
+	release   func() // takes the registrations at the loop's end back
 	own       *ownLoop
 
 	cmd      wire.Command     // used again for each command
@@ -114,10 +114,14 @@ func (s *Server) open() error {
 			return fmt.Errorf("listen on %s for HTTP: %w", s.o.HTTPAddress, err)
 		}
 	}
-	s.release = s.l.OnShutdown(func(done func()) {
+	release := s.l.OnShutdown(func(done func()) {
 		s.stop()
 		done()
 	})
+	// A loop that is closed has no drains. What is in the files is safe then
+	// too, but the data path must be free for the next one.
+	forget := s.l.OnStop(func() { s.stop() })
+	s.release = func() { release(); forget() }
 	// The clock and the timers belong to the loop. This comes last: what can
 	// fail has not failed, and what was written here is seen over there.
 	if err := s.l.Post(s.begin); err != nil {

@@ -201,8 +201,7 @@ func (c *conn) OnClose(err error) {
 	}
 	switch {
 	case errors.Is(err, loop.ErrClosed):
-		w.onLoopStopped()
-		return
+		return // the loop is in its last turn: see onLoopStopped
 	case w.closed:
 		c.log.Info("disconnected")
 		w.onConnClosed()

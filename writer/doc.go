@@ -31,10 +31,7 @@
 // and never before the call that caused them has returned. From inside one,
 // any method of the SDK may be called, except those that wait: they return
 // client.ErrWouldBlock. A callback must not block. When the loop has stopped,
-// what is still published ends in ErrClosed on a goroutine of its own. A loop
-// that is closed without draining, in the pause before an nsqd is dialled
-// again, cannot call back about what waits for that nsqd; one that is shut down
-// does.
+// what is still published ends in ErrClosed on a goroutine of its own.
 //
 // Until done is called, the bodies belong to the Writer: do not change them.
 package writer

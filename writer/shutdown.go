@@ -65,8 +65,7 @@ func (w *Writer) closeMailbox() {
 }
 
 // onLoopShutdown is what the loop calls when it shuts down. It does not wait
-// for an nsqd that is away: a loop that stops in the middle of the pause
-// before the next dial has no way to say so.
+// for an nsqd that is away.
 func (w *Writer) onLoopShutdown(done func()) {
 	w.leaving = true
 	w.closeMailbox()

@@ -54,7 +54,7 @@ type Writer struct {
 
 	loopStopped bool // the loop has stopped
 
-	remove func() // takes back the loop's OnShutdown
+	remove func() // takes back the loop's OnShutdown and OnStop
 
 	counts counts
 
@@ -75,7 +75,8 @@ func New(l loop.Loop, o Options) (*Writer, error) {
 	for _, addr := range o.NSQDs {
 		w.conns = append(w.conns, &conn{w: w, addr: addr, log: w.log.With("nsqd", addr)})
 	}
-	w.remove = l.OnShutdown(w.onLoopShutdown)
+	drain, stop := l.OnShutdown(w.onLoopShutdown), l.OnStop(w.onLoopStopped)
+	w.remove = func() { drain(); stop() }
 	if err := l.Post(w.start); err != nil {
 		w.remove()
 		return nil, fmt.Errorf("writer: %w", err)

@@ -899,3 +899,21 @@ func TestWriter_WouldBlock(t *testing.T) {
 		t.Errorf("published: %v", g.s[0].Published)
 	}
 }
+
+// A loop that is closed without a drain, in the pause before the next dial,
+// still calls back about what waits for that nsqd.
+func TestWriter_LoopClosedWhileNoNSQDIsThere(t *testing.T) {
+	g := start(t, 0, writer.Options{NSQDs: []string{"nowhere:4150"}, ReconnectMin: time.Hour, ReconnectMax: time.Hour})
+	g.do(func() { g.publish("a", "b") })
+	g.run(time.Millisecond)
+	if len(g.rs.names) > 0 {
+		t.Fatalf("%v ended too early", g.rs.names)
+	}
+	if err := g.client.Close(); err != nil {
+		t.Fatal(err)
+	}
+	g.rs.want(t, "a not sent", "b not sent")
+	if err := g.rs.all["a"].Err; !errors.Is(err, writer.ErrClosed) {
+		t.Errorf("got %v, want %v", err, writer.ErrClosed)
+	}
+}

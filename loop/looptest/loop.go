@@ -133,6 +133,10 @@ func (l *Loop) OnLoop() bool { return l.w.running.Load() == l }
 // OnShutdown registers drain, to be called once when the loop shuts down.
 func (l *Loop) OnShutdown(drain func(done func())) (remove func()) { return l.drains.Add(drain) }
 
+// OnStop registers f, to be called once in the loop's last turn. A crash has
+// none.
+func (l *Loop) OnStop(f func()) (remove func()) { return l.core.OnStop(f) }
+
 // Shutdown runs the drains and then closes the loop, moving the world on for
 // at most limit. It returns an error when that was not enough.
 func (l *Loop) Shutdown(limit time.Duration) error {

@@ -15,6 +15,8 @@ var endTests = []namedTest{
 	{"Close_TellsEverybodyOnce", testCloseTells},
 	{"Close_DropsTimersAndDrains", testCloseDrops},
 	{"Close_DialInOnCloseFailsToo", testCloseDial},
+	{"OnStop_LastOfAllHoweverItEnds", testStopLast},
+	{"OnStop_RemoveTakesItBack", testStopRemove},
 }
 
 func testDrainOrder(t *testing.T, e Env) {
@@ -146,4 +148,36 @@ func testCloseDial(t *testing.T, e Env) {
 	}
 	check(t, "events of the late dial", again.events, []string{"close"})
 	check(t, "its error", again.err, loop.ErrClosed)
+}
+
+func testStopLast(t *testing.T, e Env) {
+	for _, closed := range []bool{true, false} {
+		l := e.New(t, Options{})
+		var got []string
+		l.OnStop(func() { got = append(got, "second") })
+		l.OnStop(func() {
+			check(t, "on the loop", l.OnLoop(), true)
+			got = append(got, "first")
+			l.AtTurnEnd(func() { got = append(got, "end of the turn") })
+		})
+		a, b := &recorder{}, &recorder{}
+		pair(t, l, a, b)
+		a.onClose = func(error) { got = append(got, "close") }
+		end := l.End
+		if closed {
+			end = l.Close
+		}
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		check(t, "order", got, []string{"close", "first", "second", "end of the turn"})
+	}
+}
+
+func testStopRemove(t *testing.T, e Env) {
+	l := e.New(t, Options{})
+	l.OnStop(func() { t.Error("what was taken back ran") })()
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -55,6 +55,7 @@ type Core struct {
 	armed int64     // what the host was asked for last
 	busy  bool      // a turn is running
 	over  bool      // Finish has run
+	stops Drains    // called by Finish
 
 	ends    []func()  // given to AtTurnEnd
 	offered []*Stream // to be offered their unconsumed input again
@@ -221,11 +222,21 @@ func (c *Core) Finish(posted []func()) {
 		c.Tell()
 		c.settle()
 	}
+	for e := c.stops.pop(); e != nil; e = c.stops.pop() {
+		c.call(KindShutdown, func() { e.f(nil) })
+	}
+	c.settle()
 	c.over = true
 	c.timers = heap{}
 	c.ends, c.offered, c.dirty = nil, nil, nil
 	c.busy = false
 	c.probe.idle()
+}
+
+// OnStop registers f, to be called when Finish has closed every stream. It is
+// safe for concurrent use.
+func (c *Core) OnStop(f func()) (remove func()) {
+	return c.stops.Add(func(func()) { f() })
 }
 
 // Drop ends the core without a word to anybody, as when its process is killed.
