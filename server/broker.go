@@ -45,6 +45,8 @@ func (s *Server) createTopic(name string) (*topic, error) {
 		s.fsync.pathChanged()
 	}
 	s.log.Info("topic created", "topic", name)
+	s.peers.register(name, "")
+	s.peers.precreate(t)
 	return t, nil
 }
 
@@ -196,7 +198,9 @@ func (s *Server) deleteTopic(t *topic) error {
 	s.topics = slices.Delete(s.topics, i, i+1)
 	delete(s.byName, t.name)
 	t.deleted = true
+	s.peers.unregister(t.name, "")
 	for _, ch := range t.channels {
+		s.peers.unregister(t.name, ch.name)
 		ch.drop()
 	}
 	t.channels = nil

@@ -1,6 +1,9 @@
 package server
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -14,7 +17,7 @@ const configPath = "/config/"
 func (h *httpServer) configRoutes() []*route {
 	return []*route{
 		{method: "GET", path: configPath + "{opt}", help: "the value of an option, as in /config/max_msg_size", run: h.configGet},
-		{method: "PUT", path: configPath + "{opt}", help: "change log_level", run: h.configPut},
+		{method: "PUT", path: configPath + "{opt}", help: "change log_level or nsqlookupd_tcp_addresses", run: h.configPut},
 	}
 }
 
@@ -33,7 +36,7 @@ func (h *httpServer) configGet(w http.ResponseWriter, r *http.Request) error {
 	return replyJSON(w, value)
 }
 
-// configPut changes the log level. nsqd looks at the body before it looks at
+// configPut changes the log level or the nsqlookupds. nsqd looks at the body before it looks at
 // the name.
 func (h *httpServer) configPut(w http.ResponseWriter, r *http.Request) error {
 	noValue := refuse(http.StatusRequestEntityTooLarge, "INVALID_VALUE",
@@ -42,16 +45,47 @@ func (h *httpServer) configPut(w http.ResponseWriter, r *http.Request) error {
 		if len(body) == 0 {
 			return noValue
 		}
-		if r.PathValue("opt") != "log_level" || h.s.o.LogLevel == nil {
-			return refuse(http.StatusBadRequest, "INVALID_OPTION", "Only log_level can be changed while the server runs.")
+		var err error
+		switch opt := r.PathValue("opt"); {
+		case opt == "log_level" && h.s.o.LogLevel != nil:
+			err = h.setLogLevel(string(body))
+		case opt == "nsqlookupd_tcp_addresses":
+			err = h.setLookupds(body)
+		default:
+			err = refuse(http.StatusBadRequest, "INVALID_OPTION", "Only log_level and nsqlookupd_tcp_addresses can be changed while the server runs.")
 		}
-		level, ok := ParseLogLevel(string(body))
-		if !ok {
-			return refuse(http.StatusBadRequest, "INVALID_VALUE", "The levels are debug, info, warn, error and fatal.")
+		if err != nil {
+			return err
 		}
-		h.s.o.LogLevel.Set(level)
 		return h.configGet(w, r)
 	})
+}
+
+func (h *httpServer) setLogLevel(name string) error {
+	level, ok := ParseLogLevel(name)
+	if !ok {
+		return refuse(http.StatusBadRequest, "INVALID_VALUE", "The levels are debug, info, warn, error and fatal.")
+	}
+	h.s.o.LogLevel.Set(level)
+	return nil
+}
+
+// setLookupds makes a JSON list the nsqlookupds to register with; null is an
+// empty one.
+func (h *httpServer) setLookupds(body []byte) error {
+	var addrs []string
+	err := json.Unmarshal(body, &addrs)
+	if err == nil {
+		err = h.s.setLookupds(addrs)
+	}
+	switch {
+	case errors.Is(err, ErrClosed):
+		return errExiting
+	case err != nil:
+		return refuse(http.StatusBadRequest, "INVALID_VALUE",
+			fmt.Sprintf(`The value is a JSON list of addresses, as in ["127.0.0.1:4160"]: %v.`, err))
+	}
+	return nil
 }
 
 // config returns the value of one option.
@@ -127,7 +161,7 @@ func (h *httpServer) config(name string) (value any, ok bool) {
 	case "tls_min_version":
 		return o.TLSMinVersion, true
 	case "nsqlookupd_tcp_addresses":
-		return []string{}, true // it registers with none
+		return h.s.lookupds()
 	case "log_level":
 		if o.LogLevel != nil {
 			return logLevelNumber(o.LogLevel.Level()), true

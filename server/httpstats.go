@@ -59,12 +59,19 @@ type infoReply struct {
 func (h *httpServer) info(w http.ResponseWriter, r *http.Request) error {
 	o := &h.s.o
 	var start int64
-	if stopped := h.s.call(func() { start = h.s.start }); stopped != nil {
+	address := o.BroadcastAddress
+	stopped := h.s.call(func() {
+		start = h.s.start
+		if told := h.s.peers.told; told != "" {
+			address = told
+		}
+	})
+	if stopped != nil {
 		return errExiting
 	}
 	return replyJSON(w, infoReply{
 		Version:                Version,
-		BroadcastAddress:       o.BroadcastAddress,
+		BroadcastAddress:       address,
 		Hostname:               h.guard.hostname,
 		HTTPPort:               portOf(h.addr()),
 		TCPPort:                portOf(h.s.TCPAddr()),

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"time"
 
 	"github.com/nsqloop/nsqloop/loop"
@@ -122,7 +121,7 @@ func NewLookupd(l loop.Loop, o LookupdOptions) (*Lookupd, error) {
 		MaxNames: o.MaxNames, MaxTotal: o.MaxRegistrations,
 		Inactive: o.InactiveProducerTimeout, Tombstone: o.TombstoneLifetime,
 	})}
-	d.hostname, _ = os.Hostname() // "" when the machine has no name
+	d.hostname = hostname()
 	if err := d.listen(); err != nil {
 		return nil, err
 	}

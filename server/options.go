@@ -171,13 +171,19 @@ type Options struct {
 	RequeueOnDisconnect bool
 
 	// BroadcastAddress is the host name told to others. Default: the
-	// machine's name.
+	// machine's name; and for nsqlookupds, if that name does not resolve to
+	// this machine, the address from which the route to them begins.
 	BroadcastAddress string
 
 	// BroadcastTCPPort and BroadcastHTTPPort are the ports told to others.
 	// Default: the ports listened on.
 	BroadcastTCPPort  int
 	BroadcastHTTPPort int
+
+	// LookupdTCPAddresses are the nsqlookupds to register with, "host:port"
+	// each, at most 64. They can be changed by
+	// /config/nsqlookupd_tcp_addresses. Default: none.
+	LookupdTCPAddresses []string
 
 	// TopologyRegion and TopologyZone say where the server stands. They are
 	// told to clients.
@@ -226,6 +232,8 @@ type Options struct {
 	// Logger receives what an operator wants to know. nil is silence.
 	Logger *slog.Logger
 
+	broadcastGiven bool // BroadcastAddress is not a default
+
 	// fs makes the file system of a topic's directory; a test puts one in its
 	// place that fails. nil means the operating system's.
 	fs func(dir string) journal.FS
@@ -268,8 +276,9 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.HTTPClientConnectTimeout, 2*time.Second)
 	fill(&o.HTTPClientRequestTimeout, 5*time.Second)
 	fill(&o.Logger, slog.New(slog.DiscardHandler))
-	if o.BroadcastAddress == "" {
-		o.BroadcastAddress, _ = os.Hostname() // "" when the machine has no name
+	o.broadcastGiven = o.BroadcastAddress != ""
+	if !o.broadcastGiven {
+		o.BroadcastAddress = hostname()
 	}
 	if o.statsdDial == nil {
 		o.statsdDial = dialUDP
@@ -281,6 +290,12 @@ func (o Options) withDefaults() (Options, error) {
 		return o, err
 	}
 	return o, o.validate()
+}
+
+// hostname is the machine's name, "" when it has none.
+func hostname() string {
+	name, _ := os.Hostname() // without a name there is no name
+	return name
 }
 
 // fill gives *v the value d if it is zero.
@@ -335,6 +350,9 @@ func (o *Options) validate() error {
 	}
 	if o.MaxDeflateLevel < 1 || o.MaxDeflateLevel > 9 {
 		return fmt.Errorf("server options: MaxDeflateLevel is %d; it must be 1 to 9", o.MaxDeflateLevel)
+	}
+	if err := checkLookupds(o.LookupdTCPAddresses); err != nil {
+		return fmt.Errorf("server options: LookupdTCPAddresses: %w", err)
 	}
 	return nil
 }

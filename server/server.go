@@ -35,6 +35,7 @@ type Server struct {
 	tlsConfig *tls.Config    // nil: no TLS
 	output    output
 	statsd    statsd
+	peers     peers
 	idle      idle
 	wrote     error // how the last write to a file went
 	start     int64 // unix seconds
@@ -67,6 +68,7 @@ func New(l loop.Loop, o Options) (*Server, error) {
 	s.turn.init(s)
 	s.fsync.s = s
 	s.output.s = s
+	s.peers.s = s
 	s.idle.s = s
 	s.statsd.s = s
 	if err := s.open(); err != nil {
@@ -139,6 +141,7 @@ func (s *Server) begin() {
 		}
 	}
 	s.statsd.start()
+	s.peers.start()
 }
 
 // abandon gives back what a server that could not start has taken.
@@ -249,6 +252,7 @@ func (s *Server) stop() error {
 			errs[i] = fmt.Errorf("close journal of topic %s: %w", t.name, err)
 		}
 	})
+	s.peers.stop()
 	s.turn.stopTimer()
 	s.output.stopTimer()
 	s.idle.stopTimer()

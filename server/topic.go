@@ -228,6 +228,7 @@ func (t *topic) createChannel(name string) (*channel, error) {
 	t.enter(ch)
 	t.ahead = true
 	t.log.Info("channel created", "channel", name)
+	t.s.peers.register(t.name, name)
 	// A full disk must not keep consumers away: the journal writes this down
 	// when it can.
 	if err := t.keep(); err != nil {
@@ -246,6 +247,7 @@ func (t *topic) deleteChannel(ch *channel) {
 	ch.drop()
 	t.j.DeleteCursor(ch.cur)
 	t.log.Info("channel deleted", "channel", ch.name)
+	t.s.peers.unregister(t.name, ch.name)
 	if err := t.keep(); err != nil {
 		t.log.Warn("delete channel: journal cannot be written yet", "channel", ch.name, "err", err)
 	}

@@ -19,7 +19,7 @@ var rooms = map[string]room{
 	"server/journal":             {not: "topics, channels, clients, the clock"},
 	"server/journal/journaltest": {ours: "server/journal", not: "topics, channels, clients, the clock"},
 	"server/lookup":              {not: "sockets, HTTP, the clock"},
-	"server":                     {ours: "loop internal/layer internal/wire server/journal server/lookup", outside: "github.com/prometheus/client_golang/...", not: "the SDK"},
+	"server":                     {ours: "loop internal/backoff internal/layer internal/wire server/journal server/lookup", outside: "github.com/prometheus/client_golang/...", not: "the SDK"},
 	"server/nsqtest":             {ours: "server loop", not: "the SDK"},
 
 	"cmd/nsqd-lite": {ours: "server loop", outside: "github.com/BurntSushi/toml", not: "how any of it works"},
