@@ -47,10 +47,11 @@ type Cursor struct {
 	silent  bool // writes no events: ephemeral, or the journal is volatile
 	paused  bool
 
-	read          place // the next message to read
-	deferredAhead int64 // records between read and the frontier that are skipped: they were handed over when the frontier passed them
-	gaps          []gap // in order
-	gapAhead      int64 // messages in gaps, without the deferred ones
+	read          place  // the next message to read
+	again         uint64 // deferred records before it are read like others: the cursor was set back
+	deferredAhead int64  // records between read and the frontier that are skipped: they were handed over when the frontier passed them
+	gaps          []gap  // in order
+	gapAhead      int64  // messages in gaps, without the deferred ones
 	messages      uint64
 	ahead         readAhead
 	freshLast     bool // the last delivery was a fresh message
@@ -250,12 +251,19 @@ func (c *Cursor) nextFresh(now, deadline int64, owner uint32, d *Delivery) (ok b
 	}
 	c.read.seq++
 	c.touched()
+	handed := r.flags&flagDeferred != 0 && r.seq >= c.again
+	if handed && c.deferredAhead > 0 {
+		c.deferredAhead--
+		c.passed++
+	}
 	if c.read.seq == c.j.front.seq {
 		c.caughtUp()
 	}
-	if r.flags&flagDeferred != 0 {
-		c.deferredAhead--
-		c.passed++
+	if handed {
+		return false, nil
+	}
+	if r.due > now {
+		c.postpone(place{r.seq, at.pos}, r.due)
 		return false, nil
 	}
 	slot := c.out.add(r.seq)

@@ -49,6 +49,7 @@ const (
 	evMessage             // cursor, sequence, position, attempts, due or 0: outstanding, in a snapshot
 	evGap                 // cursor, first sequence, end (sequence, position), deferred: in a snapshot
 	evMoved               // cursor, sequence, position: its record was copied there
+	evRewind              // cursor, read (sequence, position), again, deferredAhead: set back
 )
 
 // eventLog is the cursor file and what is to be written to it.
@@ -355,6 +356,9 @@ func (j *Journal) appendSnapshot(b []byte) []byte {
 			continue
 		}
 		b = appendCreate(b, c)
+		if c.again > c.read.seq {
+			b = appendRewind(b, c)
+		}
 		for _, g := range c.gaps {
 			b = appendEvent(b, evGap, uint64(c.id), g.from, g.to.seq, uint64(g.to.pos), uint64(g.deferred))
 		}

@@ -24,6 +24,14 @@ type Options struct {
 	// 0 means 256 MiB, the most that a record can hold.
 	MaxBody int
 
+	// RetainAge, in nanoseconds, and RetainBytes keep segments that nobody
+	// needs any more, for looking at them and for Rewind: until the last
+	// message in one is that old, or until all segments together are that
+	// large. With both, the first to come true decides. 0 and 0: segments go
+	// when they are finished.
+	RetainAge   int64
+	RetainBytes int64
+
 	// Volatile journals write no cursor file: nothing has to survive.
 	Volatile bool
 
@@ -88,6 +96,9 @@ type Journal struct {
 	behind      int  // cursors that have not read up to the frontier
 	reclaimable bool // a segment may have become free
 
+	retain retention
+	newest int64 // timestamp of the last message appended
+
 	events  eventLog
 	corrupt int64 // damaged records met so far
 }
@@ -105,6 +116,7 @@ func (j *Journal) Append(timestamp, due int64, body []byte) (seq uint64) {
 	}
 	j.tail.seq++
 	j.tail.pos += int64(n)
+	j.newest = timestamp
 	return seq
 }
 
@@ -343,7 +355,7 @@ func (j *Journal) Bytes() int64 {
 // past them, and no outstanding message points into them.
 func (j *Journal) reclaim() {
 	j.reclaimable = false
-	if len(j.segments) < 2 {
+	if len(j.segments) < 2 || j.retain.holds(j.segments[0]) {
 		return
 	}
 	low := j.front.pos
@@ -352,7 +364,7 @@ func (j *Journal) reclaim() {
 	}
 	tail := j.tailSegment()
 	j.settle()
-	free := func(s *segment) bool { return s.end <= low && s.refs == 0 && !s.moved }
+	free := func(s *segment) bool { return s.end <= low && s.refs == 0 && !s.moved && !j.retain.holds(s) }
 	for _, s := range j.segments {
 		if s == tail || !free(s) {
 			continue

@@ -33,6 +33,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 		fs: o.FS, pool: o.Blocks, log: o.Log, firstSeq: o.FirstSeq,
 		segBytes: cmp.Or(o.SegmentBytes, 100<<20), maxBody: cmp.Or(o.MaxBody, maxBody),
 		neverSync: o.NeverSync, volatile: o.Volatile,
+		retain: retention{age: o.RetainAge, bytes: o.RetainBytes},
 	}
 	if j.pool == nil {
 		j.pool = new(Blocks)
@@ -69,6 +70,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 		c.resolve()
 	}
 	j.settleIn(p)
+	j.review()
 	rec.Segments, rec.Corrupt = len(j.segments), j.corrupt
 	rec.Fresh = len(j.segments) == 0 && j.events.generation == 0
 	return j, rec, nil

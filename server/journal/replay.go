@@ -142,6 +142,8 @@ func (p *replay) event(kind byte) {
 	case evMoved:
 		c, to := p.cursor(), p.place()
 		c.moveTo(to)
+	case evRewind:
+		p.rewind()
 	default:
 		p.bad = true
 	}
@@ -362,7 +364,7 @@ func (c *replayed) resolve() {
 				continue
 			}
 			at.seq = r.seq + 1
-			if r.flags&flagDeferred != 0 || r.seq < v.from || r.seq >= v.to || c.out.find(r.seq) != 0 {
+			if r.flags&flagDeferred != 0 && r.seq >= c.again || r.seq < v.from || r.seq >= v.to || c.out.find(r.seq) != 0 {
 				continue
 			}
 			f, ok := c.fates[r.seq]

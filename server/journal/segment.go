@@ -15,6 +15,8 @@ type segment struct {
 	refs  int    // outstanding messages, of all cursors, whose record is here
 	moved bool   // some of its records were copied to the tail: see stragglers.go
 	file  File   // nil when closed
+
+	newest int64 // when sealed: about when its last message was published, 0 if not known
 }
 
 func (s *segment) name() string { return segmentName(s.base, s.first) }
@@ -98,6 +100,7 @@ func (j *Journal) roll() error {
 	}
 	s.file = f
 	if old := j.tailSegment(); old != nil {
+		j.sealed(old)
 		if old.file != nil {
 			j.unsynced = append(j.unsynced, old.file)
 			old.file = nil // closed by Sync, or at once when nobody syncs
@@ -109,6 +112,7 @@ func (j *Journal) roll() error {
 	j.newNames = true
 	j.segments = append(j.segments, s)
 	j.reclaimable = true
+	j.review()
 	return nil
 }
 

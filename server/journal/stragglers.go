@@ -19,7 +19,7 @@ const (
 func (j *Journal) moveStragglers(low int64) {
 	var pinned []*segment
 	for _, s := range j.segments[:len(j.segments)-1] {
-		if s.end <= low && s.refs > 0 && s.refs <= stragglersMax && !s.moved {
+		if s.end <= low && s.refs > 0 && s.refs <= stragglersMax && !s.moved && !j.retain.holds(s) {
 			pinned = append(pinned, s)
 		}
 	}
@@ -31,7 +31,7 @@ func (j *Journal) moveStragglers(low int64) {
 		c.out.each(func(slot uint32) {
 			e := c.out.get(slot)
 			s := j.segmentAt(e.pos)
-			if _, done := copies[e.pos]; done || s == nil || s.refs > stragglersMax || s.end > low || s.moved {
+			if _, done := copies[e.pos]; done || s == nil || s.refs > stragglersMax || s.end > low || s.moved || j.retain.holds(s) {
 				return
 			}
 			var r record
