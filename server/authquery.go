@@ -184,6 +184,15 @@ func authName(addr string) string {
 	return u.Host
 }
 
+// authShown is an auth server's address as it is shown to whoever asks for the
+// options: without a password.
+func authShown(addr string) string {
+	if u, err := url.Parse(addr); err == nil && u.User != nil {
+		return u.Redacted()
+	}
+	return addr
+}
+
 // withoutURL is the error of a request without its address, in which the
 // secret is.
 func withoutURL(err error) error {

@@ -166,8 +166,58 @@ func (h *httpServer) config(name string) (value any, ok bool) {
 		if o.LogLevel != nil {
 			return logLevelNumber(o.LogLevel.Level()), true
 		}
+	default:
+		return h.otherConfig(name)
 	}
 	return nil, false
+}
+
+// otherConfig returns the value of an option about AUTH, statsd, latencies,
+// experiments, or of the program around the server.
+func (h *httpServer) otherConfig(name string) (value any, ok bool) {
+	o := &h.s.o
+	switch name {
+	case "auth_http_addresses":
+		shown := make([]string, len(o.AuthHTTPAddresses))
+		for i, addr := range o.AuthHTTPAddresses {
+			shown[i] = authShown(addr)
+		}
+		return shown, true
+	case "auth_http_request_method":
+		return o.AuthHTTPRequestMethod, true
+	case "auth_static":
+		return o.AuthStatic, true
+	case "http_client_connect_timeout":
+		return o.HTTPClientConnectTimeout, true
+	case "http_client_request_timeout":
+		return o.HTTPClientRequestTimeout, true
+	case "statsd_address":
+		return o.StatsdAddress, true
+	case "statsd_interval":
+		return o.StatsdInterval, true
+	case "statsd_mem_stats":
+		return !o.StatsdNoMemStats, true
+	case "statsd_prefix":
+		return o.StatsdPrefix, true
+	case "statsd_udp_packet_size":
+		return o.StatsdUDPPacketSize, true
+	case "statsd_exclude_ephemeral":
+		return o.StatsdExcludeEphemeral, true
+	case "e2e_processing_latency_percentiles":
+		return append([]float64{}, o.E2EProcessingLatencyPercentiles...), true
+	case "e2e_processing_latency_window_time":
+		return o.E2EProcessingLatencyWindowTime, true
+	case "enable_experiment":
+		experiments := []string{}
+		if o.TopologyAwareConsumption {
+			experiments = append(experiments, "topology-aware-consumption")
+		}
+		return experiments, true
+	case "requeue_on_disconnect":
+		return o.RequeueOnDisconnect, true
+	}
+	value, ok = o.ProgramConfig[name]
+	return value, ok
 }
 
 // logLevels are nsqd's five levels in its order: their numbers begin at 1.

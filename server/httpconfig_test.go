@@ -9,7 +9,9 @@ import (
 // TestHTTP_Config has the rows about /config of the conformance list.
 func TestHTTP_Config(t *testing.T) {
 	level := new(slog.LevelVar)
-	s := startHTTP(t, Options{LogLevel: level, TCPAddress: "127.0.0.1:0", BroadcastAddress: "b.example", MaxMsgSize: 1000})
+	s := startHTTP(t, Options{LogLevel: level, TCPAddress: "127.0.0.1:0", BroadcastAddress: "b.example", MaxMsgSize: 1000,
+		AuthHTTPAddresses: []string{"http://user:hidden@auth/x", "auth:4"}, E2EProcessingLatencyPercentiles: []float64{0.5, 1},
+		TopologyAwareConsumption: true, StatsdNoMemStats: true, ProgramConfig: map[string]any{"id": 617}})
 	runRows(t, s, []httpRow{
 		{"256 list", "GET", "/config/nsqlookupd_tcp_addresses", "", 200, "[]"},
 		{"string as it is", "GET", "/config/broadcast_address", "", 200, "b.example"},
@@ -18,6 +20,11 @@ func TestHTTP_Config(t *testing.T) {
 		{"duration in ns, max", "GET", "/config/max_req_timeout", "", 200, "3600000000000"},
 		{"number", "GET", "/config/max_rdy_count", "", 200, "2500"},
 		{"mem_queue_size", "GET", "/config/mem_queue_size", "", 200, "10000"},
+		{"list, without passwords", "GET", "/config/auth_http_addresses", "", 200, `["http://user:xxxxx@auth/x","auth:4"]`},
+		{"numbers", "GET", "/config/e2e_processing_latency_percentiles", "", 200, "[1,0.5]"},
+		{"experiments", "GET", "/config/enable_experiment", "", 200, `["topology-aware-consumption"]`},
+		{"bool", "GET", "/config/statsd_mem_stats", "", 200, "false"},
+		{"of the program", "GET", "/config/id", "", 200, "617"},
 		{"level as a number", "GET", "/config/log_level", "", 200, "2"},
 		{"259 unknown", "GET", "/config/nope", "", 400, "INVALID_OPTION"},
 		{"not an option", "GET", "/config/node_id", "", 400, "INVALID_OPTION"},
@@ -53,7 +60,11 @@ func TestHTTP_ConfigEveryOption(t *testing.T) {
 		"topology_zone", "data_path", "sync", "sync_timeout", "mem_queue_size", "max_bytes_per_file", "msg_timeout",
 		"max_msg_timeout", "max_msg_size", "max_body_size", "max_req_timeout", "max_heartbeat_interval", "max_rdy_count",
 		"max_output_buffer_size", "min_output_buffer_timeout", "max_output_buffer_timeout", "output_buffer_timeout",
-		"max_channel_consumers", "max_deflate_level", "nsqlookupd_tcp_addresses",
+		"max_channel_consumers", "max_deflate_level", "nsqlookupd_tcp_addresses", "auth_http_addresses", "auth_http_request_method",
+		"auth_static", "http_client_connect_timeout", "http_client_request_timeout", "statsd_address", "statsd_interval",
+		"statsd_mem_stats", "statsd_prefix", "statsd_udp_packet_size", "statsd_exclude_ephemeral", "requeue_on_disconnect",
+		"e2e_processing_latency_percentiles", "e2e_processing_latency_window_time", "enable_experiment",
+		"https_address", "tls_cert", "tls_key", "tls_required", "tls_min_version", "snappy", "deflate",
 	} {
 		if a := ask(t, s, "GET", configPath+name, ""); a.status != 200 {
 			t.Errorf("%s: %d %s", name, a.status, a.body)

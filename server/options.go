@@ -225,6 +225,10 @@ type Options struct {
 	// LiteVersion is the version of this program, shown beside Version.
 	LiteVersion string
 
+	// ProgramConfig are options of the program around the server that
+	// /config shows beside its own, by their keys. Its values are not changed.
+	ProgramConfig map[string]any
+
 	// LogLevel, when set, is the level at which Logger's handler writes; it
 	// is shown and changed by /config/log_level.
 	LogLevel *slog.LevelVar

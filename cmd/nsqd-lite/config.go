@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -20,25 +19,23 @@ var configKeys = map[string]string{
 	"e2e-processing-latency-percentile": "e2e_processing_latency_percentiles",
 }
 
-// fromFile sets the flags that are not set from a config file. Keys that it
+// fromFile sets the flags that have no source yet from a config file. Keys that it
 // does not know are named in the warnings and otherwise ignored, as nsqd
 // ignores them: one file often serves several versions.
-func fromFile(fs *flag.FlagSet, set map[string]bool, path string) (warnings []string, err error) {
+func fromFile(fs *flag.FlagSet, from sources, path string) (warnings []string, err error) {
 	var file map[string]any
 	if _, err := toml.DecodeFile(path, &file); err != nil {
 		return nil, fmt.Errorf("config %s: %w", path, err)
 	}
 	known := map[string]bool{}
 	fs.VisitAll(func(f *flag.Flag) {
-		key := configKeys[f.Name]
-		if key == "" {
-			key = strings.ReplaceAll(f.Name, "-", "_")
-		}
+		key := configKey(f)
 		value, there := file[key]
-		known[key] = there && f.Name != "version" && f.Name != "config"
-		if !known[key] || set[f.Name] || err != nil {
+		known[key] = there && f.Name != "version" && f.Name != "config" && f.Name != "check-config"
+		if !known[key] || from[f.Name] != "" || err != nil {
 			return
 		}
+		from[f.Name] = path
 		if bad := setFromTOML(fs, f, value); bad != nil {
 			err = fmt.Errorf("config %s: %s: %w", path, key, bad)
 		}

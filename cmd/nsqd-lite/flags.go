@@ -30,6 +30,9 @@ type settings struct {
 	nodeID    int
 	drain     time.Duration
 
+	checkConfig bool
+	listing     string // what --check-config prints
+
 	statsdMemory bool
 	experiments  words
 
@@ -46,6 +49,7 @@ func newFlags(s *settings) *flag.FlagSet {
 	fs := flag.NewFlagSet("nsqd", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // parseFlags says what is wrong, once
 	fs.BoolVar(&s.version, "version", false, "print the version and exit")
+	fs.BoolVar(&s.checkConfig, "check-config", false, "print the options in force and where each came from, and exit: 0, or 2 when they are wrong")
 	fs.StringVar(&s.config, "config", "", "`path` of a TOML file with the same options, _ for -")
 	s.level = logLevel(slog.LevelInfo)
 	fs.Var(&s.level, "log-level", "debug, info, warn, error or fatal")
@@ -209,30 +213,33 @@ func parseFlags(p process, args []string) (s *settings, warnings []string, code 
 	if s.version {
 		return s, nil, exitOK, nil
 	}
-	set := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) { set[f.Name] = true })
-	if err := fromEnvironment(fs, set, p.getenv); err != nil {
+	from := sources{}
+	fs.Visit(func(f *flag.Flag) { from[f.Name] = fromLine })
+	if err := fromEnvironment(fs, from, p.getenv); err != nil {
 		return nil, nil, exitUsage, err
 	}
 	if s.config != "" {
-		if warnings, err = fromFile(fs, set, s.config); err != nil {
-			return nil, nil, exitFailed, err
+		if warnings, err = fromFile(fs, from, s.config); err != nil {
+			return s, nil, exitFailed, err
 		}
+	}
+	if s.checkConfig {
+		s.listing = listing(fs, from) // check may put the server's words for them
 	}
 	return s, warnings, exitFailed, s.check(fs)
 }
 
-// fromEnvironment sets the flags that are not set from NSQD_*, as in
+// fromEnvironment sets the flags that have no source yet from NSQD_*, as in
 // NSQD_TCP_ADDRESS.
-func fromEnvironment(fs *flag.FlagSet, set map[string]bool, getenv func(string) (string, bool)) error {
+func fromEnvironment(fs *flag.FlagSet, from sources, getenv func(string) (string, bool)) error {
 	var err error
 	fs.VisitAll(func(f *flag.Flag) {
 		name := "NSQD_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		value, ok := getenv(name)
-		if !ok || set[f.Name] || f.Name == "version" || err != nil {
+		if !ok || from[f.Name] != "" || f.Name == "version" || f.Name == "check-config" || err != nil {
 			return
 		}
-		set[f.Name] = true
+		from[f.Name] = name
 		if bad := fs.Set(f.Name, value); bad != nil {
 			err = fmt.Errorf("invalid value %q for %s: %w", value, name, bad)
 		}
@@ -267,6 +274,14 @@ func (s *settings) check(fs *flag.FlagSet) error {
 	}
 	if err := s.checkTLS(); err != nil {
 		return err
+	}
+	s.o.ProgramConfig = map[string]any{}
+	for _, name := range []string{
+		"node-id", "log-prefix", "sync-every", "queue-scan-worker-pool-max", "queue-scan-selection-count",
+		"http-max-connections", "debug-remote", "drain-timeout",
+	} {
+		f := fs.Lookup(name)
+		s.o.ProgramConfig[configKey(f)] = f.Value.(flag.Getter).Get()
 	}
 	s.o.NoSnappy, s.o.NoDeflate = !s.snappy, !s.deflate
 	s.o.Sync = server.Sync(s.sync)

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -253,6 +254,68 @@ func TestConfig_Values(t *testing.T) {
 		if row.ok && !row.test(s) {
 			t.Errorf("%s: %+v", row.line, s.o)
 		}
+	}
+}
+
+// TestCheckConfig: what is printed says where everything came from, and is a
+// config file that means the same.
+func TestCheckConfig(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "nsqd.toml")
+	file := `
+max_rdy_count = 3
+e2e_processing_latency_percentiles = [1.0, 0.5]
+auth_http_addresses = ["a:1"]
+msg_timeout = 1500
+what = "ever"
+`
+	if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"NSQD_TCP_ADDRESS": "env:1", "NSQD_CHECK_CONFIG": "true"}
+	f := newFake(env, "nsqd", "--check-config", "--config="+path, "--mem-queue-size=0", "--enable-experiment=x")
+	if code := run(f.process); code != exitOK {
+		t.Fatalf("exit %d: %s", code, f.err.String())
+	}
+	printed := f.out.String()
+	for _, line := range []string{
+		"max_rdy_count = 3 # " + path, "e2e_processing_latency_percentiles = [1.0, 0.5] # " + path, `auth_http_addresses = ["a:1"] # ` + path,
+		`msg_timeout = "1.5s" # ` + path, `tcp_address = "env:1" # NSQD_TCP_ADDRESS`, "mem_queue_size = 0 # command line",
+		`enable_experiment = ["x"] # command line`, `max_msg_timeout = "15m0s" # default`, `# broadcast_address = "" # default`, "snappy = true # default",
+	} {
+		if !strings.Contains("\n"+printed, "\n"+line+"\n") {
+			t.Errorf("%s is not in\n%s", line, printed)
+		}
+	}
+	if !strings.Contains(f.err.String(), "unknown key what") {
+		t.Errorf("warned of %q", f.err.String())
+	}
+
+	again := filepath.Join(dir, "again.toml")
+	if err := os.WriteFile(again, []byte(printed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f = newFake(nil, "nsqd", "--check-config", "--config", again)
+	if code := run(f.process); code != exitOK || f.err.Len() > 0 {
+		t.Fatalf("what is printed is no config file: exit %d: %s", code, f.err.String())
+	}
+	sourceless := regexp.MustCompile(` # [^#\n]*(?m)$`)
+	if got, want := sourceless.ReplaceAllString(f.out.String(), ""), sourceless.ReplaceAllString(printed, ""); got != want {
+		t.Errorf("what is printed means\n%s\nwant\n%s", got, want)
+	}
+
+	for _, args := range [][]string{{"--check-config", "--node-id=5000"}, {"--check-config", "--config=" + path + "x"}, {"--check-config", "--nope"}} {
+		f := newFake(nil, append([]string{"nsqd"}, args...)...)
+		if code := run(f.process); code != exitUsage || f.err.Len() == 0 || f.out.Len() > 0 {
+			t.Errorf("%v: exit %d, %q", args, code, f.out.String())
+		}
+	}
+	// A config file cannot make a server that only prints.
+	if err := os.WriteFile(again, []byte("check_config = true\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, _, _, err := parseFlags(newFake(nil, "nsqd").process, []string{"--config", again}); err != nil || s.checkConfig {
+		t.Errorf("check_config in a file counts: %v", err)
 	}
 }
 

@@ -26,6 +26,9 @@ func runNSQD(p process, args []string) int {
 		return exitOK
 	}
 	if err != nil {
+		if s != nil && s.checkConfig {
+			code = exitUsage
+		}
 		fmt.Fprintf(p.stderr, "nsqd: %v\n", err)
 		if code == exitUsage {
 			fmt.Fprintln(p.stderr, "usage: nsqd [flags]; nsqd -h lists the flags")
@@ -34,6 +37,13 @@ func runNSQD(p process, args []string) int {
 	}
 	if s.version {
 		fmt.Fprintln(p.stdout, nsqdBanner())
+		return exitOK
+	}
+	if s.checkConfig {
+		for _, w := range warnings {
+			fmt.Fprintf(p.stderr, "nsqd: %s\n", w)
+		}
+		fmt.Fprint(p.stdout, s.listing)
 		return exitOK
 	}
 	s.o.DataPath = s.dataPath
@@ -57,7 +67,7 @@ func runLite(p process) int {
 	s.o.TCPAddress, s.o.HTTPAddress, s.o.HTTPSAddress = "127.0.0.1:4150", "127.0.0.1:4151", "127.0.0.1:4152"
 	s.o.BroadcastAddress = "127.0.0.1"
 	s.dataPath, s.logPrefix = liteDataPath, "[nsqd-lite] "
-	err := fromEnvironment(flags, map[string]bool{}, p.getenv)
+	err := fromEnvironment(flags, sources{}, p.getenv)
 	if err == nil {
 		err = s.check(flags)
 	}
