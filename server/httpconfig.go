@@ -142,6 +142,22 @@ func (h *httpServer) config(name string) (value any, ok bool) {
 		return o.MaxChannelConsumers, true
 	case "max_deflate_level":
 		return o.MaxDeflateLevel, true
+	case "nsqlookupd_tcp_addresses":
+		return h.s.lookupds()
+	case "log_level":
+		if o.LogLevel != nil {
+			return logLevelNumber(o.LogLevel.Level()), true
+		}
+	default:
+		return h.upgradeConfig(name)
+	}
+	return nil, false
+}
+
+// upgradeConfig returns the value of an option about TLS and compression.
+func (h *httpServer) upgradeConfig(name string) (value any, ok bool) {
+	o := &h.s.o
+	switch name {
 	case "snappy":
 		return !o.NoSnappy, true
 	case "deflate":
@@ -160,16 +176,8 @@ func (h *httpServer) config(name string) (value any, ok bool) {
 		return slices.Index([]TLSRequired{TLSNotRequired, TLSRequiredTCP, TLSRequiredAll}, o.TLSRequired), true
 	case "tls_min_version":
 		return o.TLSMinVersion, true
-	case "nsqlookupd_tcp_addresses":
-		return h.s.lookupds()
-	case "log_level":
-		if o.LogLevel != nil {
-			return logLevelNumber(o.LogLevel.Level()), true
-		}
-	default:
-		return h.otherConfig(name)
 	}
-	return nil, false
+	return h.otherConfig(name)
 }
 
 // otherConfig returns the value of an option about AUTH, statsd, latencies,
