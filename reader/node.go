@@ -117,8 +117,10 @@ func (r *Reader) tend(n *node, permanent bool) {
 // permanent says whether trying again soon is pointless: what nsqd refused, it
 // will refuse again until somebody changes a configuration.
 func permanent(err error) bool {
-	if errors.Is(err, client.ErrHTTPEndpoint) {
-		return true
+	for _, target := range []error{client.ErrHTTPEndpoint, client.ErrTLSRefused, client.ErrAuthRequired} {
+		if errors.Is(err, target) {
+			return true
+		}
 	}
 	var e *client.Error
 	return errors.As(err, &e) && !errors.Is(e, client.ErrSubFailed)

@@ -212,7 +212,8 @@ func (c *conn) OnClose(err error) {
 	c.logLoss(wasReady, err)
 	var refused *client.Error
 	c.err = err
-	c.hopeless = errors.Is(err, client.ErrHTTPEndpoint) || !wasReady && errors.As(err, &refused)
+	c.hopeless = errors.Is(err, client.ErrHTTPEndpoint) || errors.Is(err, client.ErrTLSRefused) ||
+		errors.Is(err, client.ErrAuthRequired) || !wasReady && errors.As(err, &refused)
 	w.mail.setError(err)
 	if wasReady && w.now()-c.since >= int64(stableAfter) {
 		c.redial.Reset()
