@@ -110,10 +110,16 @@ func (t *topic) open(fs journal.FS, serial uint64) error {
 	if !t.onDisk {
 		segment = 0 // small ones: what was read is memory to be given back
 	}
+	var age, bytes int64
+	if t.onDisk {
+		age, bytes = int64(o.RetainAge), o.RetainBytes
+	}
 	j, found, err := journal.Open(journal.Options{
 		FS:           fs,
 		FirstSeq:     serial << sequenceBits,
 		SegmentBytes: segment,
+		RetainAge:    age,
+		RetainBytes:  bytes,
 		Volatile:     !t.onDisk,
 		NeverSync:    !t.onDisk || o.Sync == SyncNever,
 		MaxBody:      max(storedBody, o.MaxMsgSize),

@@ -116,6 +116,10 @@ func (h *httpServer) config(name string) (value any, ok bool) {
 		return o.MemQueueSize, true
 	case "max_bytes_per_file":
 		return o.MaxBytesPerFile, true
+	case "retain_age":
+		return o.RetainAge, true
+	case "retain_bytes":
+		return o.RetainBytes, true
 	case "msg_timeout":
 		return o.MsgTimeout, true
 	case "max_msg_timeout":

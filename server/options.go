@@ -90,6 +90,15 @@ type Options struct {
 	// Default 100 MiB.
 	MaxBytesPerFile int64
 
+	// RetainAge and RetainBytes keep what every channel has finished on the
+	// disk, file by file of MaxBytesPerFile, so that channels can be set
+	// back: until the last message of a file is that old, until all files of
+	// the topic together are that large, or, when both are set, until either
+	// comes true. The file being written always stays. Default 0 and 0: files
+	// go when they are finished. Topics in memory keep nothing.
+	RetainAge   time.Duration
+	RetainBytes int64
+
 	// MsgTimeout is how long a message may be in flight, unless the client
 	// asks for something else. Default 60 s.
 	MsgTimeout time.Duration
@@ -321,7 +330,7 @@ func (o *Options) validate() error {
 		name string
 		v    time.Duration
 	}{
-		{"SyncTimeout", o.SyncTimeout}, {"MsgTimeout", o.MsgTimeout}, {"MaxMsgTimeout", o.MaxMsgTimeout},
+		{"SyncTimeout", o.SyncTimeout}, {"RetainAge", o.RetainAge}, {"MsgTimeout", o.MsgTimeout}, {"MaxMsgTimeout", o.MaxMsgTimeout},
 		{"MaxReqTimeout", o.MaxReqTimeout}, {"MaxHeartbeatInterval", o.MaxHeartbeatInterval},
 		{"MinOutputBufferTimeout", o.MinOutputBufferTimeout}, {"MaxOutputBufferTimeout", o.MaxOutputBufferTimeout},
 		{"OutputBufferTimeout", o.OutputBufferTimeout},
@@ -336,7 +345,7 @@ func (o *Options) validate() error {
 		name string
 		v    int64
 	}{
-		{"MaxBytesPerFile", o.MaxBytesPerFile}, {"MaxMsgSize", int64(o.MaxMsgSize)}, {"MaxBodySize", int64(o.MaxBodySize)},
+		{"MaxBytesPerFile", o.MaxBytesPerFile}, {"RetainBytes", o.RetainBytes}, {"MaxMsgSize", int64(o.MaxMsgSize)}, {"MaxBodySize", int64(o.MaxBodySize)},
 		{"MaxRdyCount", int64(o.MaxRdyCount)}, {"MaxOutputBufferSize", int64(o.MaxOutputBufferSize)},
 		{"MaxChannelConsumers", int64(o.MaxChannelConsumers)}, {"StatsdUDPPacketSize", int64(o.StatsdUDPPacketSize)},
 	} {

@@ -37,6 +37,7 @@ type Server struct {
 	statsd    statsd
 	peers     peers
 	idle      idle
+	retain    retain
 	wrote     error // how the last write to a file went
 	start     int64 // unix seconds
 	closed    bool
@@ -70,6 +71,7 @@ func New(l loop.Loop, o Options) (*Server, error) {
 	s.output.s = s
 	s.peers.s = s
 	s.idle.s = s
+	s.retain.s = s
 	s.statsd.s = s
 	if err := s.open(); err != nil {
 		s.abandon()
@@ -140,6 +142,7 @@ func (s *Server) begin() {
 			ch.arm()
 		}
 	}
+	s.retain.start()
 	s.statsd.start()
 	s.peers.start()
 }
@@ -256,6 +259,7 @@ func (s *Server) stop() error {
 	s.turn.stopTimer()
 	s.output.stopTimer()
 	s.idle.stopTimer()
+	s.retain.stopTimer()
 	s.statsd.stop()
 	s.auth.close()
 	errs = append(errs, s.path.close())

@@ -72,6 +72,8 @@ func newFlags(s *settings) *flag.FlagSet {
 	fs.DurationVar(&o.SyncTimeout, "sync-timeout", time.Second, "the interval of --sync=interval")
 	fs.IntVar(&o.MemQueueSize, "mem-queue-size", 10000, "how much of a depth /stats shows as memory; bound of ephemeral channels")
 	fs.Int64Var(&o.MaxBytesPerFile, "max-bytes-per-file", 100<<20, "size of a journal's files")
+	fs.DurationVar(&o.RetainAge, "retain-age", 0, "how long finished files of messages are kept (default not at all)")
+	fs.Int64Var(&o.RetainBytes, "retain-bytes", 0, "how many bytes of a topic's files are kept when they are finished (default none)")
 	fs.DurationVar(&s.drain, "drain-timeout", 10*time.Second, "how long a stop may take before it is cut off")
 
 	fs.DurationVar(&o.MsgTimeout, "msg-timeout", time.Minute, "time for answering a message, unless the client asks for another")

@@ -137,7 +137,7 @@ func TestFlags_Defaults(t *testing.T) {
 	for _, row := range []struct{ name, want string }{
 		{"log-level", "info"}, {"log-prefix", "[nsqd] "}, {"tcp-address", "0.0.0.0:4150"}, {"http-address", "0.0.0.0:4151"},
 		{"https-address", "0.0.0.0:4152"}, {"broadcast-tcp-port", "0"}, {"broadcast-http-port", "0"}, {"data-path", ""},
-		{"mem-queue-size", "10000"}, {"max-bytes-per-file", "104857600"}, {"sync-every", "2500"}, {"sync", "interval"},
+		{"mem-queue-size", "10000"}, {"max-bytes-per-file", "104857600"}, {"retain-age", "0s"}, {"retain-bytes", "0"}, {"sync-every", "2500"}, {"sync", "interval"},
 		{"queue-scan-worker-pool-max", "4"}, {"queue-scan-selection-count", "20"}, {"msg-timeout", "1m0s"},
 		{"max-msg-timeout", "15m0s"}, {"max-msg-size", "1048576"}, {"max-body-size", "5242880"}, {"max-req-timeout", "1h0m0s"},
 		{"max-heartbeat-interval", "1m0s"}, {"max-rdy-count", "2500"}, {"max-output-buffer-size", "65536"},
@@ -206,6 +206,8 @@ func TestConfig_Values(t *testing.T) {
 		{`msg_timeout = "2"`, false, nil},
 		{`msg_timeout = 1.5`, false, nil},
 		{`max_bytes_per_file = 10`, true, func(s *settings) bool { return s.o.MaxBytesPerFile == 10 }},
+		{`retain_age = "24h"`, true, func(s *settings) bool { return s.o.RetainAge.Hours() == 24 }},
+		{`retain_bytes = 1000`, true, func(s *settings) bool { return s.o.RetainBytes == 1000 }},
 		{`max_rdy_count = "10"`, false, nil},
 		{`tcp_address = 4150`, false, nil},
 		{`requeue_on_disconnect = true`, true, func(s *settings) bool { return s.o.RequeueOnDisconnect }},
