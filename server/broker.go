@@ -43,6 +43,7 @@ func (s *Server) createTopic(name string) (*topic, error) {
 	if t.onDisk {
 		s.noteWrite(nil)
 		s.fsync.pathChanged()
+		s.metadata.changed()
 	}
 	s.log.Info("topic created", "topic", name)
 	s.peers.register(name, "")
@@ -212,6 +213,7 @@ func (s *Server) deleteTopic(t *topic) error {
 	t.channels = nil
 	s.turn.fail(t, 0, t.generation+1, errGone)
 	s.log.Info("topic deleted", "topic", t.name)
+	s.metadata.changed()
 	if err := t.j.Remove(); err != nil {
 		return fmt.Errorf("delete topic %s: %w", t.name, err)
 	}

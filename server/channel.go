@@ -215,6 +215,7 @@ func (ch *channel) noteTimeout(seq uint64, owner uint32) {
 func (ch *channel) pause(on bool) error {
 	ch.cur.SetPaused(on)
 	ch.t.log.Info("channel paused", "channel", ch.name, "paused", on)
+	ch.t.s.metadata.changed()
 	ch.wake()
 	return ch.t.keep()
 }

@@ -35,6 +35,7 @@ type Server struct {
 	tlsConfig *tls.Config    // nil: no TLS
 	output    output
 	statsd    statsd
+	metadata  metadataWriter
 	peers     peers
 	idle      idle
 	retain    retain
@@ -73,6 +74,7 @@ func New(l loop.Loop, o Options) (*Server, error) {
 	s.idle.s = s
 	s.retain.s = s
 	s.statsd.s = s
+	s.metadata.s = s
 	if err := s.open(); err != nil {
 		s.abandon()
 		return nil, err
@@ -99,6 +101,7 @@ func (s *Server) open() error {
 		if err = s.recoverTopics(); err != nil {
 			return err
 		}
+		s.checkMetadata()
 	}
 	if s.o.TCPAddress != "" {
 		var err error
@@ -144,6 +147,7 @@ func (s *Server) begin() {
 	}
 	s.retain.start()
 	s.statsd.start()
+	s.metadata.changed()
 	s.peers.start()
 }
 
@@ -261,6 +265,7 @@ func (s *Server) stop() error {
 	s.idle.stopTimer()
 	s.retain.stopTimer()
 	s.statsd.stop()
+	s.metadata.finish()
 	s.auth.close()
 	errs = append(errs, s.path.close())
 	if s.release != nil {

@@ -164,6 +164,7 @@ func (t *topic) pause(on bool) error {
 	t.j.Hold(on)
 	t.ahead = true
 	t.log.Info("topic paused", "paused", on)
+	t.s.metadata.changed()
 	return t.keep()
 }
 
@@ -229,6 +230,7 @@ func (t *topic) createChannel(name string) (*channel, error) {
 	t.ahead = true
 	t.log.Info("channel created", "channel", name)
 	t.s.peers.register(t.name, name)
+	t.s.metadata.changed()
 	// A full disk must not keep consumers away: the journal writes this down
 	// when it can.
 	if err := t.keep(); err != nil {
@@ -247,6 +249,7 @@ func (t *topic) deleteChannel(ch *channel) {
 	ch.drop()
 	t.j.DeleteCursor(ch.cur)
 	t.log.Info("channel deleted", "channel", ch.name)
+	t.s.metadata.changed()
 	t.s.peers.unregister(t.name, ch.name)
 	if err := t.keep(); err != nil {
 		t.log.Warn("delete channel: journal cannot be written yet", "channel", ch.name, "err", err)
