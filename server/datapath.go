@@ -13,6 +13,7 @@ import (
 // Nothing else is needed to start again: the list of topics is the list of
 // directories, and channels and pauses are in the journals.
 //
+//	<data path>/nsqd.dat             that list once more, for other tools
 //	<data path>/topic+orders/        the topic "orders"
 //	<data path>/topic++web+clicks/   the topic "WebClicks", see dirName
 
