@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"errors"
+	"fmt"
 	"io"
 	mathrand "math/rand/v2"
 	"net"
@@ -263,6 +264,30 @@ func TestSnappy_SealDoesNotAllocate(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("%v allocations in each Seal", n)
+	}
+}
+
+// Small messages, each sealed by itself, compress because of those before.
+// (What is smaller than 128 bytes the library does not even try.)
+func TestDeflate_RemembersWhatWasSaid(t *testing.T) {
+	l, peer := NewDeflate(6), NewDeflate(6)
+	defer peer.Close()
+	plain, sealed := 0, 0
+	for i := range 1000 {
+		message := fmt.Appendf(nil, `{"user":%d,"event":"order_created","amount":%d,"currency":"EUR","at":"2026-01-01T00:00:%02dZ",`+
+			`"address":{"street":"Main Street","number":%d,"city":"Springfield"},"tags":["new","paid"]}`, i*7919, i*31, i%60, i%90)
+		raw, err := l.Seal(nil, message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := peer.Open(nil, raw)
+		if err != nil || !bytes.Equal(got, message) {
+			t.Fatalf("message %d: opened %q, %v", i, got, err)
+		}
+		plain, sealed = plain+len(message), sealed+len(raw)
+	}
+	if sealed > plain/2 {
+		t.Errorf("%d bytes became %d, want half at most", plain, sealed)
 	}
 }
 

@@ -17,6 +17,10 @@
 // could become; More says that there is more. So a bomb of a few bytes is seen
 // by the handler piece by piece, and refused as any other excess is.
 //
+// What a connection holds: TLS some 40 KB, snappy nothing between two turns,
+// deflate 80 KB once both sides have spoken, for the window that the peer may
+// refer to.
+//
 // [loop.Layer]: https://pkg.go.dev/github.com/nsqloop/nsqloop/loop#Layer
 package layer
 
