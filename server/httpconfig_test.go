@@ -60,7 +60,8 @@ func TestHTTP_ConfigEveryOption(t *testing.T) {
 		"topology_zone", "data_path", "sync", "sync_timeout", "mem_queue_size", "max_bytes_per_file", "msg_timeout",
 		"max_msg_timeout", "max_msg_size", "max_body_size", "max_req_timeout", "max_heartbeat_interval", "max_rdy_count",
 		"max_output_buffer_size", "min_output_buffer_timeout", "max_output_buffer_timeout", "output_buffer_timeout",
-		"max_channel_consumers", "max_deflate_level", "nsqlookupd_tcp_addresses", "auth_http_addresses", "auth_http_request_method",
+		"max_channel_consumers", "max_deflate_level", "nsqlookupd_tcp_addresses",
+		"snappy", "deflate", "https_address", "tls_cert", "tls_key", "tls_client_auth_policy", "tls_root_ca_file", "auth_http_addresses", "auth_http_request_method",
 		"auth_static", "http_client_connect_timeout", "http_client_request_timeout", "statsd_address", "statsd_interval",
 		"statsd_mem_stats", "statsd_prefix", "statsd_udp_packet_size", "statsd_exclude_ephemeral", "requeue_on_disconnect",
 		"e2e_processing_latency_percentiles", "e2e_processing_latency_window_time", "enable_experiment",
@@ -68,6 +69,11 @@ func TestHTTP_ConfigEveryOption(t *testing.T) {
 	} {
 		if a := ask(t, s, "GET", configPath+name, ""); a.status != 200 {
 			t.Errorf("%s: %d %s", name, a.status, a.body)
+		}
+	}
+	for name, want := range map[string]string{"tls_required": "0", "tls_min_version": "771"} { // nsqd's numbers
+		if a := ask(t, s, "GET", configPath+name, ""); a.status != 200 || a.body != want {
+			t.Errorf("%s: %d %s, want %s", name, a.status, a.body, want)
 		}
 	}
 	if a := ask(t, s, "GET", "/config/log_level", ""); a.status != 400 {
