@@ -9,7 +9,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,6 +28,7 @@ type settings struct {
 	logPrefix string
 	nodeID    int
 	drain     time.Duration
+	lookupd   *lookupdSettings // nil: none beside it
 
 	checkConfig bool
 	listing     string // what --check-config prints
@@ -64,6 +64,7 @@ func newFlags(s *settings) *flag.FlagSet {
 	fs.StringVar(&o.BroadcastAddress, "broadcast-address", "", "host name told to others (default this machine's)")
 	fs.IntVar(&o.BroadcastTCPPort, "broadcast-tcp-port", 0, "TCP port told to others (default the one listened on)")
 	fs.IntVar(&o.BroadcastHTTPPort, "broadcast-http-port", 0, "HTTP port told to others (default the one listened on)")
+	fs.Var((*words)(&o.LookupdTCPAddresses), "lookupd-tcp-address", "`host:port` of an nsqlookupd to register with. May be given many times")
 	fs.StringVar(&o.TopologyRegion, "topology-region", "", "region in which the server stands")
 	fs.StringVar(&o.TopologyZone, "topology-zone", "", "zone in which the server stands")
 
@@ -97,12 +98,10 @@ func newFlags(s *settings) *flag.FlagSet {
 	s.authFlags(fs)
 	s.measureFlags(fs)
 	s.idleFlags(fs)
-	s.absentFlags(fs)
 	return fs
 }
 
-// idleFlags are flags of nsqd that mean nothing here, or only beside one of
-// the absent ones. Scripts and test suites pass them.
+// idleFlags are flags of nsqd that mean nothing here. Scripts and test suites pass them.
 func (s *settings) idleFlags(fs *flag.FlagSet) {
 	fs.Bool("verbose", false, "accepted, no effect")
 	fs.Bool("worker-id", false, "accepted, no effect")
@@ -110,43 +109,6 @@ func (s *settings) idleFlags(fs *flag.FlagSet) {
 	fs.Int("queue-scan-worker-pool-max", 4, "accepted, no effect: timeouts are exact")
 	fs.Int("queue-scan-selection-count", 20, "accepted, no effect: timeouts are exact")
 }
-
-// absentFlags are flags of nsqd for what this version cannot do. To ignore
-// them would leave a user with less than he asked for, so only their "off" is
-// taken.
-func (s *settings) absentFlags(fs *flag.FlagSet) {
-	for _, a := range []absent{
-		{"lookupd-tcp-address", "it does not register with nsqlookupd; give readers the address of this server", nil},
-	} {
-		fs.Var(a, a.name, "not in this version: "+a.why)
-	}
-}
-
-// absent is the value of a flag that is refused.
-type absent struct {
-	name, why string
-	off       []string // values that ask for nothing, besides ""
-}
-
-// errAbsent is wrapped by the refusal of an absent flag.
-var errAbsent = errors.New("this version cannot do that")
-
-// Set is flag.Value's.
-func (a absent) Set(v string) error {
-	if v == "" || slices.Contains(a.off, v) {
-		return nil
-	}
-	return fmt.Errorf("%w: %s", errAbsent, a.why)
-}
-
-// String is flag.Value's.
-func (a absent) String() string { return "" }
-
-// Get is flag.Getter's.
-func (a absent) Get() any { return []string(nil) }
-
-// IsBoolFlag lets a bare -tls-required mean true.
-func (a absent) IsBoolFlag() bool { return a.name == "tls-required" }
 
 // logLevel is the value of --log-level.
 type logLevel slog.Level
@@ -194,16 +156,29 @@ func (f *floats) String() string {
 // Get is flag.Getter's.
 func (f *floats) Get() any { return []float64(*f) }
 
-// parseFlags reads the command line, then the environment, then the config
-// file: what is set by an earlier one is not touched by a later one. warnings
-// are for the log. The returned code is the exit code that goes with err.
+// parseFlags reads the flags of the nsqd role, and checks them. warnings are
+// for the log. The returned code is the exit code that goes with err.
 func parseFlags(p process, args []string) (s *settings, warnings []string, code int, err error) {
 	s = new(settings)
 	fs := newFlags(s)
+	from, warnings, code, err := parse(p, fs, args, &s.version, &s.config)
+	if err != nil || s.version {
+		return s, nil, code, err
+	}
+	if s.checkConfig {
+		s.listing = listing(fs, from) // check may put the server's words for them
+	}
+	return s, warnings, code, s.check(fs)
+}
+
+// parse reads the command line, then the environment, then the config file:
+// what is set by an earlier one is not touched by a later one. from says which
+// of them set what. version and config are where the flags of that name keep their values.
+func parse(p process, fs *flag.FlagSet, args []string, version *bool, config *string) (from sources, warnings []string, code int, err error) {
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fs.SetOutput(p.stderr)
-			fmt.Fprintln(p.stderr, "Usage of nsqd:")
+			fmt.Fprintf(p.stderr, "Usage of %s:\n", fs.Name())
 			fs.PrintDefaults()
 			return nil, nil, exitOK, err
 		}
@@ -212,31 +187,34 @@ func parseFlags(p process, args []string) (s *settings, warnings []string, code 
 	if fs.NArg() > 0 {
 		return nil, nil, exitUsage, fmt.Errorf("unexpected argument %q; a flag's value follows =, as in --verbose=true", fs.Arg(0))
 	}
-	if s.version {
-		return s, nil, exitOK, nil
+	if *version {
+		return nil, nil, exitOK, nil
 	}
-	from := sources{}
+	from = sources{}
 	fs.Visit(func(f *flag.Flag) { from[f.Name] = fromLine })
 	if err := fromEnvironment(fs, from, p.getenv); err != nil {
 		return nil, nil, exitUsage, err
 	}
-	if s.config != "" {
-		if warnings, err = fromFile(fs, from, s.config); err != nil {
-			return s, nil, exitFailed, err
+	if *config != "" {
+		if warnings, err = fromFile(fs, from, *config); err != nil {
+			return nil, nil, exitFailed, err
 		}
 	}
-	if s.checkConfig {
-		s.listing = listing(fs, from) // check may put the server's words for them
-	}
-	return s, warnings, exitFailed, s.check(fs)
+	return from, warnings, exitFailed, nil
 }
 
-// fromEnvironment sets the flags that have no source yet from NSQD_*, as in
+// variable is the environment variable of a role's flag, as in
 // NSQD_TCP_ADDRESS.
+func variable(role, flagName string) string {
+	return strings.ToUpper(role + "_" + strings.ReplaceAll(flagName, "-", "_"))
+}
+
+// fromEnvironment sets the flags that have no source yet from the variables of
+// their role.
 func fromEnvironment(fs *flag.FlagSet, from sources, getenv func(string) (string, bool)) error {
 	var err error
 	fs.VisitAll(func(f *flag.Flag) {
-		name := "NSQD_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		name := variable(fs.Name(), f.Name)
 		value, ok := getenv(name)
 		if !ok || from[f.Name] != "" || f.Name == "version" || f.Name == "check-config" || err != nil {
 			return
@@ -247,6 +225,17 @@ func fromEnvironment(fs *flag.FlagSet, from sources, getenv func(string) (string
 		}
 	})
 	return err
+}
+
+// positive names the first of the flags that is not more than 0. To a server,
+// zero means the default; somebody who types it means less.
+func positive(fs *flag.FlagSet, names ...string) error {
+	for _, name := range names {
+		if v := fs.Lookup(name).Value.String(); v == "0" || v == "0s" || strings.HasPrefix(v, "-") {
+			return fmt.Errorf("--%s must be more than 0", name)
+		}
+	}
+	return nil
 }
 
 // check looks at what nsqd looks at, and at what would not mean what it says.
@@ -260,16 +249,14 @@ func (s *settings) check(fs *flag.FlagSet) error {
 	if err := s.checkOthers(); err != nil {
 		return err
 	}
-	// To the server, zero means the default; somebody who types it means less.
-	for _, name := range []string{
+	err := positive(fs,
 		"sync-timeout", "max-bytes-per-file", "msg-timeout", "max-msg-timeout", "max-msg-size", "max-body-size",
 		"max-req-timeout", "max-heartbeat-interval", "max-rdy-count", "max-output-buffer-size", "http-max-connections",
 		"max-output-buffer-timeout", "min-output-buffer-timeout", "output-buffer-timeout", "drain-timeout",
 		"http-client-connect-timeout", "http-client-request-timeout", "statsd-interval", "statsd-udp-packet-size", "e2e-processing-latency-window-time",
-	} {
-		if v := fs.Lookup(name).Value.String(); v == "0" || v == "0s" || strings.HasPrefix(v, "-") {
-			return fmt.Errorf("--%s must be more than 0", name)
-		}
+	)
+	if err != nil {
+		return err
 	}
 	if s.o.MemQueueSize == 0 {
 		s.o.MemQueueSize = -1 // the server's word for none

@@ -1,10 +1,12 @@
-// Command nsqd-lite is NSQ's nsqd in one binary.
+// Command nsqd-lite is NSQ's nsqd and nsqlookupd in one binary.
 //
-//	nsqd-lite                 a server on loopback, data in ./nsqd-data
-//	nsqd-lite nsqd [flags]    a server with nsqd's flags and defaults
-//	nsqd-lite [flags]         the same
-//	nsqd [flags]              the same, through a link of that name
-//	nsqd-lite version         the versions
+//	nsqd-lite                       a server and an nsqlookupd on loopback, data in ./nsqd-data
+//	nsqd-lite nsqd [flags]          a server with nsqd's flags and defaults
+//	nsqd-lite [flags]               the same
+//	nsqd [flags]                    the same, through a link of that name
+//	nsqd-lite nsqlookupd [flags]    an nsqlookupd with its flags and defaults
+//	nsqlookupd [flags]              the same, through a link of that name
+//	nsqd-lite version               the versions
 package main
 
 import "os"

@@ -139,6 +139,24 @@ func get(t *testing.T, url string) string {
 	return string(body)
 }
 
+// eventually asks until the answer contains want.
+func eventually(t *testing.T, url, want string) {
+	t.Helper()
+	deadline, again := time.After(30*time.Second), time.NewTicker(10*time.Millisecond)
+	defer again.Stop()
+	for {
+		got := get(t, url)
+		if strings.Contains(got, want) {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("%s: %s has no %s", url, got, want)
+		case <-again.C:
+		}
+	}
+}
+
 func post(t *testing.T, url, body string) {
 	t.Helper()
 	res, err := http.Post(url, "", strings.NewReader(body))
@@ -293,7 +311,7 @@ func hang(t *testing.T, http string) net.Conn {
 func TestProgram_Lite(t *testing.T) {
 	needSignals(t)
 	dir := t.TempDir()
-	env := []string{"NSQD_TCP_ADDRESS=127.0.0.1:0", "NSQD_HTTP_ADDRESS=127.0.0.1:0"}
+	env := []string{"NSQD_TCP_ADDRESS=127.0.0.1:0", "NSQD_HTTP_ADDRESS=127.0.0.1:0", "NSQLOOKUPD_TCP_ADDRESS=127.0.0.1:0", "NSQLOOKUPD_HTTP_ADDRESS=127.0.0.1:0"}
 	for _, data := range []string{`"./nsqd-data (created)"`, "./nsqd-data"} {
 		p := start(t, dir, env, "nsqd-lite")
 		line := p.waitFor(" ready ")
@@ -303,6 +321,9 @@ func TestProgram_Lite(t *testing.T) {
 		if body := get(t, "http://"+field(line, "http")+"/info"); !strings.Contains(body, `"broadcast_address":"127.0.0.1"`) || !strings.Contains(body, `"lite_version":"`+liteVersion+`"`) {
 			t.Errorf("info %s", body)
 		}
+		post(t, "http://"+field(line, "http")+"/topic/create?topic=t", "")
+		_, port, _ := net.SplitHostPort(field(line, "tcp"))
+		eventually(t, "http://"+field(line, "lookup_http")+"/lookup?topic=t", `"broadcast_address":"127.0.0.1","tcp_port":`+port+`,`)
 		p.signal(syscall.SIGINT)
 		if code := p.exit(); code != exitOK {
 			t.Errorf("exit %d\n%s", code, strings.Join(p.log, "\n"))
@@ -330,7 +351,7 @@ func TestProgram_Occupied(t *testing.T) {
 	if err := os.Symlink(dir, filepath.Join(lite, "nsqd-data")); err != nil {
 		t.Fatal(err)
 	}
-	liteEnv := []string{"NSQD_TCP_ADDRESS=127.0.0.1:0", "NSQD_HTTP_ADDRESS=127.0.0.1:0"}
+	liteEnv := []string{"NSQLOOKUPD_TCP_ADDRESS=127.0.0.1:0", "NSQLOOKUPD_HTTP_ADDRESS=127.0.0.1:0", "NSQD_TCP_ADDRESS=127.0.0.1:0", "NSQD_HTTP_ADDRESS=127.0.0.1:0"}
 	for _, row := range []struct {
 		name string
 		dir  string
@@ -345,8 +366,12 @@ func TestProgram_Occupied(t *testing.T) {
 			[]string{"listen (" + holderTCP + ") failed"}},
 		{"HTTP port", t.TempDir(), nil, []string{"nsqd", "--http-address=" + taken, freePorts[0]}, 1,
 			[]string{"listen (" + taken + ") failed", "--http-address=127.0.0.1:0 picks"}},
-		{"port of the server without flags", t.TempDir(), append(liteEnv[:1:1], "NSQD_HTTP_ADDRESS="+taken), []string{"nsqd-lite"}, 3,
+		{"port of the server without flags", t.TempDir(), append(liteEnv[:3:3], "NSQD_HTTP_ADDRESS="+taken), []string{"nsqd-lite"}, 3,
 			[]string{"listen (" + taken + ") failed", "nsqd-lite's NSQD_HTTP_ADDRESS=127.0.0.1:0"}},
+		{"port of nsqlookupd", t.TempDir(), nil, []string{"nsqlookupd", "--tcp-address=127.0.0.1:0", "--http-address=" + taken}, 1,
+			[]string{"failed to instantiate nsqlookupd - listen (" + taken + ") failed", "nsqlookupd's --http-address=127.0.0.1:0 picks"}},
+		{"port of the nsqlookupd beside it", t.TempDir(), append(liteEnv[1:4:4], "NSQLOOKUPD_TCP_ADDRESS="+taken), []string{"nsqd-lite"}, 3,
+			[]string{"failed to instantiate nsqlookupd - listen (" + taken + ") failed", "nsqd-lite's NSQLOOKUPD_TCP_ADDRESS=127.0.0.1:0"}},
 		{"data path", dir, nil, nsqd(), 1,
 			[]string{"FATAL: failed to instantiate nsqd - failed to lock data-path: cannot flock directory " + dir + " - resource temporarily unavailable (possibly in use by another instance of nsqd)"}},
 		{"data path of the server without flags", lite, liteEnv, []string{"nsqd-lite"}, 3,
@@ -367,7 +392,7 @@ func TestProgram_Occupied(t *testing.T) {
 				}
 			}
 			for _, line := range p.log {
-				if !strings.HasPrefix(line, "[nsqd") {
+				if !strings.HasPrefix(line, "[nsq") {
 					t.Errorf("line %q is not of the log", line)
 				}
 			}
@@ -408,4 +433,40 @@ func TestProgram_UnixSocket(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+// TestProgram_Discovery: an nsqd registers with two nsqlookupds, one of which
+// comes later; each of them stops cleanly.
+func TestProgram_Discovery(t *testing.T) {
+	needSignals(t)
+	lookupd := func(tcp string) *program {
+		return start(t, t.TempDir(), []string{"NSQLOOKUPD_HTTP_ADDRESS=127.0.0.1:0"}, "nsqlookupd", "-tcp-address", tcp)
+	}
+	first := lookupd("127.0.0.1:0")
+	tcp, http1 := first.ready()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	later := l.Addr().String()
+	l.Close()
+	p := start(t, t.TempDir(), nil, nsqd("--lookupd-tcp-address="+tcp, "--lookupd-tcp-address="+later, "--broadcast-address=me.example")...)
+	_, http := p.ready()
+	post(t, "http://"+http+"/pub?topic=t", "x")
+	post(t, "http://"+http+"/channel/create?topic=t&channel=c", "")
+	second := lookupd(later)
+	_, http2 := second.ready()
+	for _, h := range []string{http1, http2} {
+		eventually(t, "http://"+h+"/channels?topic=t", `{"channels":["c"]}`)
+		eventually(t, "http://"+h+"/nodes", `"broadcast_address":"me.example"`)
+	}
+	for _, x := range []*program{p, first, second} {
+		x.signal(syscall.SIGTERM)
+		if code := x.exit(); code != exitOK {
+			t.Errorf("exit %d\n%s", code, strings.Join(x.log, "\n"))
+		}
+	}
+	if first := first.log[0]; !strings.HasPrefix(first, "[nsqlookupd] ") || !strings.Contains(first, "INFO: nsqlookupd v1.3.0 (built w/go") {
+		t.Errorf("first line %q", first)
+	}
 }

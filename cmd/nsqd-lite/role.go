@@ -38,21 +38,26 @@ type process struct {
 
 // later are the programs of NSQ whose part this binary does not play.
 var later = []string{
-	"nsqlookupd", "nsqadmin", "nsq_to_file", "nsq_to_http", "nsq_to_nsq", "nsq_tail", "nsq_stat", "to_nsq",
+	"nsqadmin", "nsq_to_file", "nsq_to_http", "nsq_to_nsq", "nsq_tail", "nsq_stat", "to_nsq",
 }
 
 const usage = `usage:
-  nsqd-lite                 a server on 127.0.0.1:4150 (HTTP on 4151), data in ./nsqd-data
-  nsqd-lite nsqd [flags]    a server with nsqd's flags and defaults; nsqd-lite nsqd -h lists them
-  nsqd-lite version         the versions
+  nsqd-lite                       a server on 127.0.0.1:4150 (HTTP on 4151), data in ./nsqd-data,
+                                  and an nsqlookupd on 4160 (HTTP on 4161)
+  nsqd-lite nsqd [flags]          a server with nsqd's flags and defaults; nsqd-lite nsqd -h lists them
+  nsqd-lite nsqlookupd [flags]    an nsqlookupd with its flags and defaults
+  nsqd-lite version               the versions
 `
 
 // run finds the role and plays it. It returns the exit code.
 func run(p process) int {
 	name := strings.TrimSuffix(filepath.Base(p.args[0]), ".exe")
 	args := p.args[1:]
-	if name == "nsqd" {
+	switch name {
+	case "nsqd":
 		return runNSQD(p, args)
+	case "nsqlookupd":
+		return runLookupd(p, args)
 	}
 	for _, l := range later {
 		if name == l || len(args) > 0 && args[0] == l {
@@ -66,6 +71,8 @@ func run(p process) int {
 	switch args[0] {
 	case "nsqd":
 		return runNSQD(p, args[1:])
+	case "nsqlookupd":
+		return runLookupd(p, args[1:])
 	case "version", "-version", "--version":
 		fmt.Fprintln(p.stdout, liteBanner())
 		return exitOK
@@ -80,9 +87,10 @@ func run(p process) int {
 	return exitUsage
 }
 
-// nsqdBanner is the line that scripts cut nsqd's version out of.
-func nsqdBanner() string {
-	return fmt.Sprintf("nsqd v%s (built w/%s)", server.Version, runtime.Version())
+// roleBanner is the line that scripts cut the version of nsqd or nsqlookupd
+// out of.
+func roleBanner(role string) string {
+	return fmt.Sprintf("%s v%s (built w/%s)", role, server.Version, runtime.Version())
 }
 
 func liteBanner() string {

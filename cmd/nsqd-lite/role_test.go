@@ -53,7 +53,12 @@ func TestRun_Usage(t *testing.T) {
 		{"help of the role", []string{"nsqd", "-h"}, 0, "", "-max-rdy-count"},
 		{"unknown command", []string{"nsqd-lite", "nsqx"}, 2, "", `no command "nsqx"`},
 		{"a program of NSQ that is not here", []string{"nsqd-lite", "nsqadmin"}, 2, "", "this version has no nsqadmin"},
-		{"a program of NSQ that is not here, by name", []string{"/usr/bin/nsqlookupd", "-x"}, 2, "", "this version has no nsqlookupd"},
+		{"a program of NSQ that is not here, by name", []string{"/usr/bin/nsq_stat", "-x"}, 2, "", "this version has no nsq_stat"},
+		{"version of nsqlookupd", []string{"/usr/bin/nsqlookupd", "-version"}, 0, "nsqlookupd v1.3.0 (built w/go", ""},
+		{"version of nsqlookupd, as a role", []string{"nsqd-lite", "nsqlookupd", "--version"}, 0, "nsqlookupd v1.3.0 (built w/go", ""},
+		{"help of nsqlookupd", []string{"nsqlookupd", "-h"}, 0, "", "-tombstone-lifetime"},
+		{"unknown flag of nsqlookupd", []string{"nsqlookupd", "--nope"}, 2, "", "nsqlookupd: flag provided but not defined: -nope"},
+		{"zero for nsqlookupd", []string{"nsqlookupd", "--tombstone-lifetime=0"}, 1, "", "--tombstone-lifetime must be more than 0"},
 		{"221 unknown flag", []string{"nsqd", "--nope"}, 2, "", "flag provided but not defined: -nope"},
 		{"bad value", []string{"nsqd", "--max-rdy-count=x"}, 2, "", "invalid value"},
 		{"duration without unit", []string{"nsqd", "--msg-timeout=1000"}, 2, "", "invalid value"},
@@ -72,7 +77,7 @@ func TestRun_Usage(t *testing.T) {
 		{"sync", []string{"nsqd", "--sync=sometimes"}, 1, "", "never, interval or always"},
 		{"zero", []string{"nsqd", "--max-req-timeout=0"}, 1, "", "--max-req-timeout must be more than 0"},
 		{"negative", []string{"nsqd", "--max-msg-size=-1"}, 1, "", "--max-msg-size must be more than 0"},
-		{"lookupd", []string{"nsqd", "--lookupd-tcp-address=127.0.0.1:4160"}, 2, "", "does not register with nsqlookupd"},
+		{"lookupd", []string{"nsqd", "--data-path=:memory:", "--tcp-address=127.0.0.1:0", "--http-address=", "--lookupd-tcp-address=localhost"}, 1, "", "want host:port"},
 		{"TLS, half of it", []string{"nsqd", "--tls-cert=a.pem"}, 1, "", "go together"},
 		{"84 TLS required without a certificate", []string{"nsqd", "--tls-required"}, 1, "", "without TLS key and cert"},
 		{"84 a policy without a certificate", []string{"nsqd", "--tls-client-auth-policy=require"}, 1, "", "without TLS key and cert"},
@@ -223,8 +228,9 @@ func TestConfig_Values(t *testing.T) {
 		{`tls_min_version = "tls1.3"`, true, func(s *settings) bool { return s.o.TLSMinVersion == tls.VersionTLS13 }},
 		{`snappy = false`, true, func(s *settings) bool { return s.o.NoSnappy && !s.o.NoDeflate }},
 		{`nsqlookupd_tcp_addresses = []`, true, func(*settings) bool { return true }},
-		{`nsqlookupd_tcp_addresses = ["a:1"]`, false, nil},
-		{`nsqlookupd_tcp_addresses = "a:1,b:2"`, false, nil},
+		{`nsqlookupd_tcp_addresses = ["a:1", "b:2"]`, true, func(s *settings) bool { return slices.Equal(s.o.LookupdTCPAddresses, []string{"a:1", "b:2"}) }},
+		{`nsqlookupd_tcp_addresses = "a:1,b:2"`, true, func(s *settings) bool { return slices.Equal(s.o.LookupdTCPAddresses, []string{"a:1", "b:2"}) }},
+		{`nsqlookupd_tcp_addresses = 1`, false, nil},
 		{`e2e_processing_latency_percentiles = [1]`, false, nil},
 		{`e2e_processing_latency_percentiles = [1.0, 0.5]`, true, func(s *settings) bool {
 			return slices.Equal(s.o.E2EProcessingLatencyPercentiles, []float64{1, 0.5})
@@ -332,15 +338,25 @@ func TestAnnounce_Banner(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	beside, err := server.StartLookupd(server.LookupdOptions{TCPAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := beside.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	f := newFake(nil, "nsqd-lite")
 	f.terminal = true
 	s := &settings{dataPath: "./nsqd-data (created)"}
-	announce(f.process, s, srv, "nsqd-lite", slog.New(slog.DiscardHandler))
+	announce(f.process, s, srv, beside, "nsqd-lite", slog.New(slog.DiscardHandler))
 	http := srv.HTTPAddr().String()
 	port := http[strings.LastIndex(http, ":"):]
 	want := "  nsqd-lite " + liteVersion + "  data: ./nsqd-data (created)\n" +
 		"    publish, consume   tcp   " + srv.TCPAddr().String() + "\n" +
 		"    HTTP API           http  http://" + http + "\n" +
+		"    lookup             http  http://" + beside.HTTPAddr().String() + "   (tcp " + beside.TCPAddr().String() + ")\n" +
 		"  try:  curl -d 'hello world 1' 'http://127.0.0.1" + port + "/pub?topic=test'\n"
 	if got := f.err.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/nsqloop/nsqloop/server"
 )
@@ -36,7 +37,7 @@ func runNSQD(p process, args []string) int {
 		return code
 	}
 	if s.version {
-		fmt.Fprintln(p.stdout, nsqdBanner())
+		fmt.Fprintln(p.stdout, roleBanner("nsqd"))
 		return exitOK
 	}
 	if s.checkConfig {
@@ -59,7 +60,8 @@ func runNSQD(p process, args []string) int {
 	return serve(p, s, "nsqd", warnings)
 }
 
-// runLite plays the server without flags: on loopback, with its own data path.
+// runLite plays the server without flags, and an nsqlookupd beside it: on
+// loopback, with its own data path.
 // Environment variables count all the same, as everywhere.
 func runLite(p process) int {
 	s := new(settings)
@@ -67,9 +69,19 @@ func runLite(p process) int {
 	s.o.TCPAddress, s.o.HTTPAddress, s.o.HTTPSAddress = "127.0.0.1:4150", "127.0.0.1:4151", "127.0.0.1:4152"
 	s.o.BroadcastAddress = "127.0.0.1"
 	s.dataPath, s.logPrefix = liteDataPath, "[nsqd-lite] "
+	s.lookupd = new(lookupdSettings)
+	lookupdFlags := newLookupdFlags(s.lookupd)
+	s.lookupd.o.TCPAddress, s.lookupd.o.HTTPAddress = "127.0.0.1:4160", "127.0.0.1:4161"
+	s.lookupd.o.BroadcastAddress = "127.0.0.1"
 	err := fromEnvironment(flags, sources{}, p.getenv)
 	if err == nil {
 		err = s.check(flags)
+	}
+	if err == nil {
+		err = fromEnvironment(lookupdFlags, sources{}, p.getenv)
+	}
+	if err == nil {
+		err = s.lookupd.check(lookupdFlags)
 	}
 	if err != nil {
 		fmt.Fprintf(p.stderr, "nsqd-lite: %v\n", err)
@@ -88,6 +100,12 @@ func runLite(p process) int {
 	return serve(p, s, "nsqd-lite", nil)
 }
 
+// part is something that runs until it is stopped.
+type part interface {
+	Shutdown(ctx context.Context) error
+	Close() error
+}
+
 // serve runs one server until a signal stops it.
 func serve(p process, s *settings, role string, warnings []string) int {
 	level := new(slog.LevelVar)
@@ -101,21 +119,41 @@ func serve(p process, s *settings, role string, warnings []string) int {
 	stopping, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer release()
 
-	log.Info(nsqdBanner(), "lite_version", liteVersion)
+	log.Info(roleBanner("nsqd"), "lite_version", liteVersion)
 	log.Info(fmt.Sprintf("ID: %d", s.nodeID))
 	for _, w := range warnings {
 		log.Warn(w)
+	}
+	var beside *server.Lookupd
+	if s.lookupd != nil {
+		d, err := s.lookupd.start(log)
+		if err != nil {
+			text, code := explainLookupd(err, &s.lookupd.o, role)
+			log.Log(context.Background(), server.LevelFatal, text)
+			return code
+		}
+		beside = d
+		if addr := d.TCPAddr(); addr != nil {
+			s.o.LookupdTCPAddresses = append([]string{addr.String()}, s.o.LookupdTCPAddresses...)
+		}
 	}
 	srv, err := server.Start(s.o)
 	if err != nil {
 		text, code := explain(err, &s.o, role)
 		log.Log(context.Background(), server.LevelFatal, text)
+		if beside != nil {
+			_ = beside.Close() // the process ends anyway
+		}
 		return code
 	}
-	announce(p, s, srv, role, log)
+	announce(p, s, srv, beside, role, log)
 
 	<-stopping.Done()
-	return stop(p, s, srv, log, release)
+	parts := []part{srv}
+	if beside != nil {
+		parts = append(parts, beside)
+	}
+	return stop(p, parts, s.drain, log, release)
 }
 
 // address is what to listen on for a flag's value. To nsqd all that is not
@@ -127,10 +165,10 @@ func address(v string) string {
 	return "./" + v
 }
 
-// stop ends a server in order. A second signal ends the process at once; what
+// stop ends the parts in order. A second signal ends the process at once; what
 // has been acknowledged is in the journal by then. release gives the first
 // signal's handler back.
-func stop(p process, s *settings, srv *server.Server, log *slog.Logger, release func()) int {
+func stop(p process, parts []part, drain time.Duration, log *slog.Logger, release func()) int {
 	again, done := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer done()
 	release() // only now, so that no moment is without a handler
@@ -138,18 +176,24 @@ func stop(p process, s *settings, srv *server.Server, log *slog.Logger, release 
 	defer cancel()
 
 	log.Info("NSQ: stopping; a second signal does not wait")
-	ctx, cut := context.WithTimeout(context.Background(), s.drain)
+	ctx, cut := context.WithTimeout(context.Background(), drain)
 	defer cut()
-	switch err := srv.Shutdown(ctx); {
-	case ctx.Err() != nil:
-		log.Error("NSQ: stop cut off", "drain_timeout", s.drain)
-		if err := srv.Close(); err != nil {
-			log.Error("close", "err", err)
+	code := exitOK
+	for _, x := range parts {
+		switch err := x.Shutdown(ctx); {
+		case ctx.Err() != nil:
+			log.Error("NSQ: stop cut off", "drain_timeout", drain)
+			if err := x.Close(); err != nil {
+				log.Error("close", "err", err)
+			}
+			code = exitCutOff
+		case err != nil:
+			log.Error("NSQ: bye, but", "err", err)
+			code = max(code, exitFailed)
 		}
-		return exitCutOff
-	case err != nil:
-		log.Error("NSQ: bye, but", "err", err)
-		return exitFailed
+	}
+	if code != exitOK {
+		return code
 	}
 	log.Info("NSQ: bye")
 	return exitOK
@@ -182,23 +226,22 @@ func explain(err error, o *server.Options, role string) (text string, code int) 
 			continue // it was not listened on
 		}
 		if cause := unbindable(l.addr); cause != nil {
-			return fmt.Sprintf("%slisten (%s) failed - %v; %s", nsqd, l.addr, cause, wayOut(role, l.flag, l.addr)), code
+			return fmt.Sprintf("%slisten (%s) failed - %v; %s", nsqd, l.addr, cause, wayOut(role, "nsqd", l.flag, l.addr)), code
 		}
 	}
 	return nsqd + err.Error(), exitFailed
 }
 
-// wayOut says how to listen elsewhere.
-func wayOut(role, flagName, addr string) string {
+// wayOut says how to listen elsewhere. part is whose flag it is.
+func wayOut(role, part, flagName, addr string) string {
 	free := "127.0.0.1:0"
 	if host, _, err := net.SplitHostPort(addr); err == nil {
 		free = net.JoinHostPort(host, "0")
 	}
-	if role == "nsqd" {
-		return fmt.Sprintf("nsqd's --%s=%s picks a free port", flagName, free)
+	if role == part {
+		return fmt.Sprintf("%s's --%s=%s picks a free port", part, flagName, free)
 	}
-	env := "NSQD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
-	return fmt.Sprintf("%s's %s=%s in the environment picks a free port (the flag is nsqd's --%s)", role, env, free, flagName)
+	return fmt.Sprintf("%s's %s=%s in the environment picks a free port (the flag is %s's --%s)", role, variable(part, flagName), free, part, flagName)
 }
 
 // unbindable says why addr cannot be listened on. The server's own error does
@@ -225,7 +268,7 @@ func missing(path string) bool {
 
 // announce says that the server is ready: to a person what there is and what
 // to type next, to a log one line.
-func announce(p process, s *settings, srv *server.Server, role string, log *slog.Logger) {
+func announce(p process, s *settings, srv *server.Server, beside *server.Lookupd, role string, log *slog.Logger) {
 	tcp, http, https := addrText(srv.TCPAddr()), addrText(srv.HTTPAddr()), addrText(srv.HTTPSAddr())
 	data := s.dataPath
 	if data == "" {
@@ -237,7 +280,11 @@ func announce(p process, s *settings, srv *server.Server, role string, log *slog
 		}
 	}
 	if !p.terminal {
-		log.Info("ready", "role", role, "tcp", tcp, "http", http, "data", data, "sync", string(s.o.Sync))
+		args := []any{"role", role, "tcp", tcp, "http", http, "data", data, "sync", string(s.o.Sync)}
+		if beside != nil {
+			args = append(args, "lookup_tcp", addrText(beside.TCPAddr()), "lookup_http", addrText(beside.HTTPAddr()))
+		}
+		log.Info("ready", args...)
 		return
 	}
 	var b strings.Builder
@@ -247,6 +294,11 @@ func announce(p process, s *settings, srv *server.Server, role string, log *slog
 	}
 	if http != "" {
 		fmt.Fprintf(&b, "    HTTP API           http  http://%s\n", http)
+	}
+	if beside != nil {
+		fmt.Fprintf(&b, "    lookup             http  http://%s   (tcp %s)\n", addrText(beside.HTTPAddr()), addrText(beside.TCPAddr()))
+	}
+	if http != "" {
 		fmt.Fprintf(&b, "  try:  curl -d 'hello world 1' 'http://%s/pub?topic=test'\n", reachable(http))
 	}
 	// Without a terminal to show it on, the server serves all the same.
