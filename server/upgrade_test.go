@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/cryptotest"
 	"time"
 
 	"github.com/nsqloop/nsqloop/client"
@@ -197,6 +198,33 @@ func TestUpgrade_WriterToReaderOnSockets(t *testing.T) {
 				t.Error(err)
 			}
 			f.check(t)
+		})
+	}
+}
+
+// With its sources of chance fixed, TLS replays like everything else.
+func TestUpgrade_SeedsReplay(t *testing.T) {
+	for _, p := range permutations[4:6] { // TLS with each compression
+		t.Run(p.name, func(t *testing.T) {
+			run := func() uint64 {
+				cryptotest.SetGlobalRandom(t, 1)
+				so, co := p.options(t, "nsqd")
+				so.TCPAddress = ":4150"
+				w := looptest.New(7, looptest.Options{})
+				defer w.Close()
+				if _, err := server.New(w.Loop("nsqd"), so); err != nil {
+					t.Fatal(err)
+				}
+				f := &traffic{bodies: largeBodies()}
+				l := w.Loop("client")
+				l.Do(func() { f.begin(t, l, "nsqd:4150", co) })
+				w.Run(10 * time.Second)
+				f.check(t)
+				return w.Trace()
+			}
+			if first, second := run(), run(); first != second {
+				t.Error("two runs differ")
+			}
 		})
 	}
 }
