@@ -58,7 +58,6 @@ func newAuthenticator(s *Server) (*authenticator, error) {
 			return nil, err
 		}
 		a.client.Transport = &http.Transport{
-			Proxy:               http.ProxyFromEnvironment,
 			DialContext:         (&net.Dialer{Timeout: o.HTTPClientConnectTimeout}).DialContext,
 			TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: o.TLSMinVersion},
 			TLSHandshakeTimeout: o.HTTPClientConnectTimeout,

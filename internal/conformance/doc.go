@@ -24,7 +24,7 @@
 // Lines that begin with # are comments. Before the first step a line may set
 // options of the server, by the names of nsqd's flags:
 //
-//	server max-rdy-count=50 msg-timeout=1s data-path=temporary
+//	server max-rdy-count=50 msg-timeout=1s data-path=temporary auth-static=secrets.json
 //
 // What happens, one thing a line:
 //

@@ -95,6 +95,8 @@ func mustOptions(t testing.TB, flags map[string]string) server.Options {
 			}
 			ca := testcert.New(t, "authority")
 			o.TLSCert, o.TLSKey, _ = ca.Files(ca.Issue("nsqd", "nsqd"))
+		case "auth-static":
+			o.AuthStatic = filepath.Join("testdata", value)
 		case "max-rdy-count":
 			o.MaxRdyCount, err = strconv.Atoi(value)
 		case "max-channel-consumers":

@@ -228,4 +228,23 @@ var statements = map[int]string{
 	202: `Ephemeral names are absent from nsqd.dat.`,
 	203: `Re-SUB to a vanishing ephemeral channel succeeds or fails cleanly.`,
 	204: `Channel created by HTTP and never subscribed stays, ephemeral or not.`,
+
+	// AUTH.
+	277: `SUB, PUB, MPUB, DPUB before AUTH are E_AUTH_FIRST AUTH required before <CMD>, closes.`,
+	278: `NOP before AUTH is fine.`,
+	279: `AUTH success answers JSON identity, identity_url, permission_count.`,
+	280: `AUTH query carries secret, remote_ip, tls, common_name.`,
+	281: `--auth-http-request-method=post sends them as JSON arrays.`,
+	282: `Empty authorizations: E_UNAUTHORIZED AUTH no authorizations found.`,
+	283: `ttl ≤ 0, non-200, bad JSON, bad regex, unknown permission: E_AUTH_FAILED AUTH failed.`,
+	284: `AUTH twice is E_INVALID AUTH already set.`,
+	285: `AUTH with a parameter is E_INVALID AUTH invalid number of parameters.`,
+	286: `AUTH on a server without auth is E_AUTH_DISABLED AUTH disabled.`,
+	287: `AUTH after SUB is E_INVALID cannot AUTH in current state.`,
+	288: `Topic and channel regexes are applied unanchored.`,
+	289: `Missing permission: E_UNAUTHORIZED AUTH failed for SUB on "t" "c".`,
+	290: `Publish check uses channel "".`,
+	291: `After ttl the next SUB or publish re-queries.`,
+	292: `Two auth addresses: one down still works.`,
+	293: `Stats show authed, auth_identity, auth_identity_url.`,
 }
