@@ -211,6 +211,7 @@ func (s *Server) deleteTopic(t *topic) error {
 		ch.drop()
 	}
 	t.channels = nil
+	s.taps.endOf(t)
 	s.turn.fail(t, 0, t.generation+1, errGone)
 	s.log.Info("topic deleted", "topic", t.name)
 	s.metadata.changed()

@@ -83,7 +83,7 @@ func newHTTPServer(s *Server, addr net.Addr) *httpServer {
 		title: fmt.Sprintf("nsqd-lite %s, speaking as nsqd %s", s.o.LiteVersion, Version),
 		guard: newGuard(addr, s.o.BroadcastAddress),
 	}
-	h.handle(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.peekRoutes(), h.retainRoutes(), h.metricsRoutes(), h.debugRoutes())
+	h.handle(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.peekRoutes(), h.retainRoutes(), h.tapRoutes(), h.metricsRoutes(), h.debugRoutes())
 	return h
 }
 

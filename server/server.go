@@ -39,6 +39,7 @@ type Server struct {
 	peers     peers
 	idle      idle
 	retain    retain
+	taps      taps
 	wrote     error // how the last write to a file went
 	start     int64 // unix seconds
 	closed    bool
@@ -73,6 +74,7 @@ func New(l loop.Loop, o Options) (*Server, error) {
 	s.peers.s = s
 	s.idle.s = s
 	s.retain.s = s
+	s.taps.s = s
 	s.statsd.s = s
 	s.metadata.s = s
 	if err := s.open(); err != nil {
@@ -227,8 +229,10 @@ func (s *Server) Close() error {
 	return errors.Join(errs...)
 }
 
-// stopAccepting closes the door for clients.
+// stopAccepting closes the door for clients, and ends the streams that would
+// otherwise go on for ever.
 func (s *Server) stopAccepting() {
+	s.taps.end()
 	if s.tcp != nil {
 		if err := s.tcp.Close(); err != nil {
 			s.log.Warn("close listener", "err", err)

@@ -33,6 +33,9 @@ type topic struct {
 	ahead    bool // to be committed before channels deliver: that may give them messages
 	answered bool // what its cursors have to write must not wait: messages were answered
 
+	taps  []*tap
+	tapAt journal.Spot // behind what the taps were given
+
 	used  bool // since the last sweep of idle
 	awake bool // in idle.topics
 
@@ -97,6 +100,9 @@ func (t *topic) commit() error {
 	if err != nil {
 		t.s.turn.fail(t, t.generation, t.generation+1, err)
 	} else {
+		if len(t.taps) > 0 {
+			t.handOver()
+		}
 		t.messages += t.newMessages
 		t.bytes += t.newBytes
 	}
