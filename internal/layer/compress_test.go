@@ -149,7 +149,7 @@ func TestCompression_BombsAreBounded(t *testing.T) {
 		{"deflate", func() layer { return NewDeflate(9) }},
 	} {
 		t.Run(bomb.name, func(t *testing.T) {
-			const size = 64 << 20
+			const size = 16 << 20
 			from, to := bomb.make(), bomb.make()
 			defer from.Close()
 			defer to.Close()
