@@ -2,10 +2,12 @@ package nsqtest_test
 
 import (
 	"bufio"
+	"io"
 	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -98,5 +100,40 @@ func TestServer_OptionsApply(t *testing.T) {
 func BenchmarkStart(b *testing.B) {
 	for range b.N {
 		nsqtest.Start(b).Close()
+	}
+}
+
+func TestLookupd_KnowsTheServersThatRegister(t *testing.T) {
+	d := nsqtest.StartLookupd(t, func(o *server.LookupdOptions) { o.LiteVersion = "9" })
+	s := nsqtest.Start(t, nsqtest.Registered(d))
+	s.Publish("t", "a")
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	_, port, _ := net.SplitHostPort(s.TCPAddr())
+	want := `"broadcast_address":"127.0.0.1","tcp_port":` + port + `,`
+	deadline := time.After(30 * time.Second)
+	again := time.NewTicker(5 * time.Millisecond)
+	defer again.Stop()
+	for {
+		r, err := client.Get("http://" + d.HTTPAddr() + "/lookup?topic=t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(body), want) {
+			break
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("%s has no %s", body, want)
+		case <-again.C:
+		}
+	}
+	d.Close()
+	if _, err := net.Dial("tcp", d.TCPAddr()); err == nil {
+		t.Error("the nsqlookupd accepts after Close")
 	}
 }
