@@ -32,6 +32,11 @@
 //	}
 //	defer s.Close()
 //
+// A [Lookupd] is an nsqlookupd: servers with LookupdTCPAddresses register with
+// it, or with the original, and consumers ask it who has a topic. Whenever a
+// server finds one, it tells it everything, and from then on each change in the
+// turn in which it happens.
+//
 // Without DataPath everything is kept in memory. The HTTP API runs on
 // goroutines of net/http, each request of which crosses to the loop once.
 package server
