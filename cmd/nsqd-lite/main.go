@@ -6,6 +6,8 @@
 //	nsqd [flags]                    the same, through a link of that name
 //	nsqd-lite nsqlookupd [flags]    an nsqlookupd with its flags and defaults
 //	nsqlookupd [flags]              the same, through a link of that name
+//	nsqd-lite tail TOPIC            messages as they are published; consumes none
+//	nsqd-lite pub TOPIC [BODY|-]    publish BODY, or each line of the standard input
 //	nsqd-lite version               the versions
 package main
 
@@ -15,6 +17,7 @@ func main() {
 	os.Exit(run(process{
 		args:   os.Args,
 		getenv: os.LookupEnv,
+		stdin:  os.Stdin,
 		stdout: os.Stdout,
 		stderr: os.Stderr,
 		// A character device is near enough to a terminal: what else is one,

@@ -30,6 +30,7 @@ const (
 type process struct {
 	args     []string // the first is the program's name
 	getenv   func(string) (string, bool)
+	stdin    io.Reader
 	stdout   io.Writer
 	stderr   io.Writer
 	terminal bool // stderr is one
@@ -46,6 +47,8 @@ const usage = `usage:
                                   and an nsqlookupd on 4160 (HTTP on 4161)
   nsqd-lite nsqd [flags]          a server with nsqd's flags and defaults; nsqd-lite nsqd -h lists them
   nsqd-lite nsqlookupd [flags]    an nsqlookupd with its flags and defaults
+  nsqd-lite tail TOPIC            messages as they are published; consumes none
+  nsqd-lite pub TOPIC [BODY|-]    publish BODY, or each line of the standard input
   nsqd-lite version               the versions
 `
 
@@ -73,6 +76,10 @@ func run(p process) int {
 		return runNSQD(p, args[1:])
 	case "nsqlookupd":
 		return runLookupd(p, args[1:])
+	case "tail":
+		return runTail(p, args[1:])
+	case "pub":
+		return runPub(p, args[1:])
 	case "version", "-version", "--version":
 		fmt.Fprintln(p.stdout, liteBanner())
 		return exitOK
