@@ -44,7 +44,7 @@ type LookupdOptions struct {
 	MaxNames int
 
 	// MaxRegistrations is how many topics and channels may be known.
-	// Default 400,000.
+	// Default 150,000.
 	MaxRegistrations int
 
 	// HTTPMaxConns is how many HTTP connections are served at once. Default
@@ -79,7 +79,7 @@ func (o LookupdOptions) withDefaults() (LookupdOptions, error) {
 	fill(&o.TombstoneLifetime, 45*time.Second)
 	fill(&o.MaxConns, 4096)
 	fill(&o.MaxNames, 100_000)
-	fill(&o.MaxRegistrations, 400_000)
+	fill(&o.MaxRegistrations, 150_000)
 	fill(&o.Logger, slog.New(slog.DiscardHandler))
 	return o, nil
 }

@@ -46,7 +46,7 @@ func newLookupdFlags(s *lookupdSettings) *flag.FlagSet {
 	fs.DurationVar(&o.TombstoneLifetime, "tombstone-lifetime", 45*time.Second, "how long a tombstone hides an nsqd")
 	fs.IntVar(&o.MaxConns, "max-connections", 4096, "nsqds served at once")
 	fs.IntVar(&o.MaxNames, "max-names", 100_000, "topics and channels of one nsqd")
-	fs.IntVar(&o.MaxRegistrations, "max-registrations", 400_000, "topics and channels of all")
+	fs.IntVar(&o.MaxRegistrations, "max-registrations", 150_000, "topics and channels of all")
 	fs.IntVar(&o.HTTPMaxConns, "http-max-connections", 4096, "HTTP connections served at once")
 	fs.BoolVar(&o.DebugRemote, "debug-remote", false, "show /debug/pprof to other machines too")
 	fs.DurationVar(&s.drain, "drain-timeout", 10*time.Second, "how long a stop may take before it is cut off")
