@@ -34,6 +34,10 @@
 // when. After the death of the process everything that was not finished comes
 // back, with its attempts and its due time.
 //
+// Finished segments can be retained for a while. As long as they are there,
+// Peek looks at their messages, and Rewind sets a cursor back to a Spot in them
+// that Search has found.
+//
 // Nothing here is safe for concurrent use, starts a goroutine or reads a
 // clock: times are arguments, in unix nanoseconds. Only the function returned
 // by Sync may run elsewhere.
