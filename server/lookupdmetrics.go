@@ -36,7 +36,7 @@ func (c lookupdCollector) Describe(ch chan<- *prometheus.Desc) {
 // the loop's.
 func (c lookupdCollector) Collect(ch chan<- prometheus.Metric) {
 	var n lookup.Counts
-	if err := (lookupdHTTP{c.d}).ask(func(r *lookup.Registry, now time.Time) { n = r.Count(now) }); err != nil {
+	if err := lookupdHTTP(c).ask(func(r *lookup.Registry, now time.Time) { n = r.Count(now) }); err != nil {
 		ch <- prometheus.NewInvalidMetric(descLookupProducers, err)
 		return
 	}
