@@ -10,6 +10,10 @@ import (
 // while the journal goes on, but must have returned before the next one runs.
 // It returns the first error, after which nothing is known about the files.
 func (j *Journal) Sync() func() error {
+	if err := j.prove(); err != nil {
+		j.syncing.Add(1)
+		return func() error { j.syncing.Add(-1); return fmt.Errorf("sync: %w", err) }
+	}
 	sealed := j.unsynced
 	j.unsynced = nil
 	files := slices.Clone(sealed)
@@ -44,13 +48,45 @@ func (j *Journal) Sync() func() error {
 		}
 		if first == nil {
 			// Only now is the new cursor file sure to be there after a loss
-			// of power, so only now may the old one go.
+			// of power, so only now may the old one go. What stays is found
+			// by the next Open.
 			for _, name := range old {
-				note(fs.Remove(name))
+				_ = fs.Remove(name)
 			}
 		}
 		return first
 	}
+}
+
+// prove opens what an earlier process has written and perhaps not synced, for
+// the first Sync.
+func (j *Journal) prove() error {
+	if !j.unproven {
+		return nil
+	}
+	tail := j.tailSegment()
+	for _, s := range j.segments {
+		if s == tail {
+			if _, err := j.open(s); err != nil {
+				return err
+			}
+			break
+		}
+		f, err := j.fs.Open(s.name(), false)
+		if err != nil {
+			return fmt.Errorf("open segment %s: %w", s.name(), err)
+		}
+		j.unsynced = append(j.unsynced, f)
+	}
+	if l := &j.events; l.file == nil && l.size > 0 {
+		f, err := j.fs.Open(cursorName(l.generation), false)
+		if err != nil {
+			return fmt.Errorf("open cursor file: %w", err)
+		}
+		l.file = f
+	}
+	j.unproven, j.newNames = false, true
+	return nil
 }
 
 // Idle closes the files and gives memory back; both return by themselves when
@@ -90,7 +126,7 @@ func (j *Journal) Close() error {
 			err = e
 		}
 	}
-	if !j.neverSync && j.unflushed {
+	if !j.neverSync && (j.unflushed || j.unproven) {
 		if e := j.Sync()(); err == nil {
 			err = e
 		}

@@ -266,7 +266,13 @@ func (c *Cursor) nextFresh(now, deadline int64, owner uint32, d *Delivery) (ok b
 		c.postpone(place{r.seq, at.pos}, r.due)
 		return false, nil
 	}
-	slot := c.out.add(r.seq)
+	slot := c.out.tryAdd(r.seq)
+	if slot == 0 {
+		// The log, which has outlived a loss of power better than the
+		// segment, knows another message of this sequence.
+		c.j.damaged("two messages have one sequence", 1, "cursor", c.name, "sequence", r.seq)
+		return false, nil
+	}
 	e := c.out.get(slot)
 	e.pos = at.pos
 	e.attempts = 1
@@ -283,6 +289,9 @@ func (c *Cursor) leap() {
 	c.gapAhead -= int64(g.to.seq-g.from) - g.deferred
 	c.deferredAhead -= g.deferred
 	c.passed += g.deferred
+	if g.to.seq <= c.read.seq {
+		return // damage around it was skipped
+	}
 	c.read = g.to
 	c.touched()
 	if c.read.seq == c.j.front.seq {
@@ -292,6 +301,9 @@ func (c *Cursor) leap() {
 
 // caughtUp is called when the cursor has read all there is.
 func (c *Cursor) caughtUp() {
+	// After damage more was counted than was met.
+	c.passed += c.deferredAhead
+	c.deferredAhead, c.gapAhead, c.gaps = 0, 0, nil
 	c.ahead.drop()
 	c.j.behind--
 	c.j.trim()
@@ -314,7 +326,9 @@ func (c *Cursor) skipDamage() {
 	lost := int64(to.seq - c.read.seq)
 	// The deferred ones among them were handed over by their own entries;
 	// what cannot be told apart any more is counted as lost here.
-	c.deferredAhead = min(c.deferredAhead, int64(c.j.front.seq-to.seq))
+	over := max(c.deferredAhead-int64(c.j.front.seq-to.seq), 0)
+	c.deferredAhead -= over
+	c.passed += over
 	c.j.damaged("damaged records were skipped", lost, "cursor", c.name, "sequence", c.read.seq)
 	c.read = to
 	c.touched()

@@ -31,6 +31,14 @@ const (
 	// eventsKept bounds the events that wait while the file can't be
 	// written. Beyond it they are dropped, and a snapshot takes their place.
 	eventsKept = 1 << 20
+
+	// blockEvery is how far the journal grows before a block is written even
+	// if nothing has happened to messages, so that opening after a crash need
+	// not read much more than this.
+	blockEvery = 16 << 20
+
+	// bufferKept bounds the memory that is kept for the next block.
+	bufferKept = 64 << 10
 )
 
 // Events. "front" stands for the frontier's sequence and position.
@@ -62,7 +70,12 @@ type eventLog struct {
 	dirty      []*Cursor // cursors with something to stage
 	stale      bool      // buf was dropped, or the file is not to be trusted: write a snapshot
 	outdated   []string  // files that may go after the next Sync
-	frontDirty bool
+	frontDirty bool      // the frontier moved, and no durable cursor's events tell
+	due        bool      // a block is wanted even without an event
+	blockEnd   int64     // the journal's end in the last block
+	block      []byte    // what write makes its blocks in
+	rewriteAt  int64     // the constants, unless a test says otherwise
+	kept       int64
 }
 
 func (j *Journal) durableCursors() bool {
@@ -71,7 +84,7 @@ func (j *Journal) durableCursors() bool {
 
 // waiting reports whether there is something to write.
 func (l *eventLog) waiting(j *Journal) bool {
-	return len(l.buf) > 0 || len(l.dirty) > 0 || l.frontDirty || l.stale
+	return len(l.buf) > 0 || len(l.dirty) > 0 || l.frontDirty || l.due || l.stale
 }
 
 // add appends an event of numbers.
@@ -128,6 +141,14 @@ func (l *eventLog) stageAll() {
 	l.dirty = l.dirty[:0]
 }
 
+// stageFront puts the frontier into the log if it is not there.
+func (l *eventLog) stageFront(j *Journal) {
+	if l.frontDirty {
+		l.frontDirty = false
+		l.add(evFront, j.front.seq, uint64(j.front.pos))
+	}
+}
+
 // finished notes that a message is forgotten. Messages finished in order make
 // one run.
 func (c *Cursor) finished(seq uint64) {
@@ -163,6 +184,7 @@ func (l *eventLog) requeued(c *Cursor, e *entry) {
 
 func (l *eventLog) created(c *Cursor) {
 	l.stageAll()
+	l.stageFront(c.j) // what lies before it was given to others
 	c.logged = c.read
 	l.buf = appendCreate(l.buf, c)
 }
@@ -190,6 +212,7 @@ func (l *eventLog) hold(j *Journal) {
 		return
 	}
 	l.stageAll()
+	l.stageFront(j)
 	l.add(evHold, j.holds(), j.front.seq, uint64(j.front.pos))
 }
 
@@ -216,7 +239,12 @@ func (l *eventLog) setFront(j *Journal) {
 // the log says so by itself; with ephemeral ones only, the messages they were
 // given must not come back after a restart.
 func (l *eventLog) frontMoved(j *Journal) {
-	l.frontDirty = !j.volatile && len(j.cursors) > 0 && !j.durableCursors()
+	if !j.volatile && !j.durableCursors() {
+		l.frontDirty = true
+	}
+	if !j.volatile && j.end.pos-l.blockEnd >= blockEvery {
+		l.due = true
+	}
 }
 
 // deferrals notes the deferred records committed from a place on.
@@ -241,23 +269,29 @@ func (j *Journal) WriteEvents() error {
 	if j.closed {
 		return ErrClosed
 	}
-	l := &j.events
-	l.stageAll()
-	if l.frontDirty {
-		l.frontDirty = false
-		l.add(evFront, j.front.seq, uint64(j.front.pos))
+	err := j.events.flush(j)
+	if e := j.cut(); err == nil {
+		err = e
 	}
 	if j.reclaimable {
+		// Also after an error: when the disk is full, this makes room.
 		j.reclaim()
 	}
-	if len(l.buf) == 0 && !l.stale {
+	return err
+}
+
+// flush writes what waits, as a block or as a new file.
+func (l *eventLog) flush(j *Journal) error {
+	l.stageAll()
+	l.stageFront(j)
+	if len(l.buf) == 0 && !l.stale && !l.due {
 		return nil
 	}
-	if l.stale || l.generation == 0 || l.size+int64(len(l.buf)) > max(rewriteAt, 2*l.snapshot) {
+	if l.stale || l.generation == 0 || l.size+int64(len(l.buf)) > max(l.rewriteAt, 2*l.snapshot) {
 		return l.rewrite(j)
 	}
 	err := l.write(j)
-	if err != nil && len(l.buf) > eventsKept {
+	if err != nil && int64(len(l.buf)) > l.kept {
 		l.buf, l.stale = nil, true
 	}
 	return err
@@ -273,20 +307,33 @@ func (l *eventLog) write(j *Journal) error {
 		}
 		l.file = f
 	}
-	b := sealBlock(make([]byte, 0, len(l.buf)+32), j.end, l.buf)
+	b := sealBlock(l.block[:0], j.end, l.buf)
+	l.block = b[:0]
+	if cap(b) > bufferKept {
+		l.block = nil
+	}
 	if _, err := l.file.WriteAt(b, l.size); err != nil {
 		return fmt.Errorf("write cursor file: %w", err)
 	}
 	j.unflushed = true
 	l.size += int64(len(b))
-	l.buf = l.buf[:0]
+	l.written(j)
 	return nil
+}
+
+// written notes that all events are in the file.
+func (l *eventLog) written(j *Journal) {
+	l.due, l.blockEnd = false, j.end.pos
+	l.buf = l.buf[:0]
+	if cap(l.buf) > bufferKept {
+		l.buf = nil
+	}
 }
 
 // sealBlock appends a block of events.
 func sealBlock(dst []byte, end place, events []byte) []byte {
 	start := len(dst)
-	dst = append(dst, make([]byte, blockHeader)...)
+	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0) // blockHeader
 	dst = binary.AppendUvarint(dst, end.seq)
 	dst = binary.AppendUvarint(dst, uint64(end.pos))
 	dst = append(dst, events...)
@@ -300,6 +347,7 @@ func sealBlock(dst []byte, end place, events []byte) []byte {
 // goes once the new one is sure to survive the loss of power.
 func (l *eventLog) rewrite(j *Journal) error {
 	l.stageAll()
+	l.frontDirty = false // the snapshot says it
 	next := l.generation + 1
 	temp, name := cursorName(next)+tempSuffix, cursorName(next)
 	b := appendHeader(nil, cursorMagic, 0, j.firstSeq)
@@ -315,8 +363,9 @@ func (l *eventLog) rewrite(j *Journal) error {
 		}
 	}
 	if err != nil {
-		if len(l.buf) > eventsKept {
-			l.buf, l.stale = nil, true
+		l.stale = true // the frontier may be in no event
+		if int64(len(l.buf)) > l.kept {
+			l.buf = nil
 		}
 		return fmt.Errorf("rewrite cursor file: %w", err)
 	}
@@ -330,7 +379,7 @@ func (l *eventLog) rewrite(j *Journal) error {
 	}
 	l.file, l.generation, l.stale = f, next, false
 	l.size, l.snapshot = int64(len(b)), int64(len(b))
-	l.buf = l.buf[:0]
+	l.written(j)
 	j.newNames, j.unflushed = true, true
 	if j.neverSync {
 		j.closeUnsynced()

@@ -89,12 +89,21 @@ func (e *entries) len() int { return e.n }
 // add makes an entry for seq, with stateNone and all other fields zero, and
 // returns its slot. It panics when seq has an entry already.
 func (e *entries) add(seq uint64) uint32 {
+	slot := e.tryAdd(seq)
+	if slot == 0 {
+		panic("journal: the message is outstanding already")
+	}
+	return slot
+}
+
+// tryAdd is add for a sequence that may have an entry: then it returns 0.
+func (e *entries) tryAdd(seq uint64) uint32 {
 	if 2*(e.n+1) > len(e.table) {
 		e.resize(max(tableMin, 2*len(e.table)))
 	}
 	i := e.place(seq)
 	if s := e.table[i]; s != 0 && e.get(s).seq == seq {
-		panic("journal: the message is outstanding already")
+		return 0
 	}
 	slot := e.take()
 	*e.get(slot) = entry{seq: seq}

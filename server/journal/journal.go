@@ -84,6 +84,8 @@ type Journal struct {
 	reading  *segment // the sealed segment that is open
 	unsynced []File   // files that were sealed since the last Sync
 	newNames bool     // files were created or removed since the last Sync
+	uncut    bool     // the tail segment holds refused bytes behind its end
+	unproven bool     // an earlier process may have left what is not synced
 
 	unflushed bool         // something was written since the last Sync
 	syncing   atomic.Int32 // functions returned by Sync that have not finished; they run on other goroutines
@@ -125,7 +127,7 @@ func (j *Journal) Uncommitted() int { return int(j.tail.seq - j.end.seq) }
 
 // Dirty reports whether Commit or WriteEvents has something to write.
 func (j *Journal) Dirty() bool {
-	return j.tail != j.end || j.events.waiting(j)
+	return j.tail != j.end || j.events.waiting(j) || j.uncut || j.reclaimable && len(j.segments) > 1
 }
 
 // Commit writes what was appended with one write, after which it survives the
@@ -150,9 +152,6 @@ func (j *Journal) Commit() error {
 	j.events.deferrals(j, from)
 	j.advance()
 	j.trim()
-	if j.reclaimable {
-		j.reclaim()
-	}
 	return nil
 }
 
@@ -169,6 +168,9 @@ func (j *Journal) writeTail() error {
 	if err != nil {
 		return err
 	}
+	if err := j.cut(); err != nil {
+		return err
+	}
 	for i := range j.blocks {
 		b := &j.blocks[i]
 		from := max(b.start, j.end.pos)
@@ -182,13 +184,30 @@ func (j *Journal) writeTail() error {
 	return nil
 }
 
+// cut cuts off what an earlier cut has left behind the tail segment's end.
+func (j *Journal) cut() error {
+	if !j.uncut {
+		return nil
+	}
+	s := j.tailSegment()
+	f, err := j.open(s)
+	if err != nil {
+		return err
+	}
+	if err := f.Truncate(s.offset(s.end)); err != nil {
+		return fmt.Errorf("cut segment %s: %w", s.name(), err)
+	}
+	j.uncut, j.unflushed = false, true
+	return nil
+}
+
 // takeBack forgets the uncommitted records, in memory and in the file.
 func (j *Journal) takeBack() {
 	if s := j.tailSegment(); s != nil && s.file != nil {
 		if err := s.file.Truncate(s.offset(j.end.pos)); err != nil {
-			// The next successful write goes over the same place, so this
-			// matters only if the process dies before it: then messages that
-			// were refused may come back.
+			// It is tried again before the next write. If the process dies
+			// before that, messages that were refused may come back.
+			j.uncut = true
 			j.report(slog.LevelWarn, "truncate segment after a failed write", "segment", s.name(), "err", err)
 		}
 	}
@@ -325,8 +344,8 @@ func (j *Journal) DeleteCursor(c *Cursor) {
 	j.countBehind()
 	if !c.silent {
 		j.events.deleted(c)
+		c.silent = true
 	}
-	j.events.frontMoved(j)
 	j.reclaimable = true
 }
 

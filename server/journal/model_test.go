@@ -1,198 +1,405 @@
-package journal
+package journal_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/nsqloop/nsqloop/server/journal"
+	"github.com/nsqloop/nsqloop/server/journal/journaltest"
 )
 
-// model is what a journal should do, told in sets.
-type model struct {
-	t       testing.TB
-	rng     *rand.Rand
-	dir     FS
-	opts    Options
-	j       *Journal
-	now     int64
-	bodies  map[uint64]string // committed messages
-	due     map[uint64]int64
-	held    []uint64 // committed and given to nobody
-	cursors []*modelCursor
-	names   int
+// The states of a message at a cursor of the model.
+const (
+	waits = iota
+	flies
+	deferred
+)
+
+// life is a journal beside a model of it, which knows of every message where
+// it is, and of every change since when it is certain. A stamp is a moment of
+// the life.
+type life struct {
+	t    testing.TB
+	rng  *rand.Rand
+	disk *journaltest.Disk
+	opts journal.Options
+	j    *journal.Journal
+	now  int64
+
+	clock     int // counts moments
+	written   int // up to here the events were written
+	synced    int // up to here they, and below
+	committed int // the messages were synced
+
+	messages map[uint64]*modelMessage // committed
+	refused  map[uint64][]refusal     // not committed; the file may have them
+	waiting  []uint64                 // beyond the frontier
+	cursors  []*modelCursor
+	deleted  []*modelCursor // and their end may not be certain
+	names    int
+
+	failWrites, failEvents, failTruncate bool // faults now
+}
+
+type modelMessage struct {
+	body      string
+	due       int64
+	commit    int
+	discarded int  // when it was, 0 if not
+	claimed   bool // it was given to a cursor that need not be there any more
+}
+
+type refusal struct {
+	body  string
+	stamp int
 }
 
 type modelCursor struct {
-	c     *Cursor
-	name  string
-	open  map[uint64]bool // given and not finished
-	maybe map[uint64]bool // finished, and not certainly written
-	tries map[uint64]uint16
-	fly   []uint64
-	saved bool // its creation was written
+	c         *journal.Cursor
+	name      string
+	ephemeral bool
+	limit     int
+	paused    bool
+	born      int
+	gone      int
+	given     map[uint64]*state
 }
 
-func newModel(t testing.TB, seed uint64) *model {
-	m := &model{t: t, rng: rand.New(rand.NewPCG(seed, 1)), dir: Memory(), now: 1000,
-		bodies: map[uint64]string{}, due: map[uint64]int64{}}
-	m.opts = Options{FS: m.dir, FirstSeq: 1 << 40, SegmentBytes: 1 << (9 + m.rng.IntN(6))}
+// state is a message at a cursor.
+type state struct {
+	state  int
+	at     int64
+	owner  uint32
+	gone   int // when it was finished or emptied, 0 if not
+	lo, hi int // deliveries so far, at least and at most
+	tries  []int
+	dueLo  int64 // as the last certain change left it, at least
+	dueHi  int64
+	dues   []dueChange
+}
+
+type dueChange struct {
+	stamp int
+	due   int64
+}
+
+func newLife(t testing.TB, seed uint64) *life {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	m := &life{t: t, rng: rng, disk: journaltest.New(rng), now: 1000,
+		messages: map[uint64]*modelMessage{}, refused: map[uint64][]refusal{}}
+	m.disk.Fail(m.fault)
+	m.opts = journal.Options{FirstSeq: 1 << 40, SegmentBytes: 1 << (9 + rng.IntN(6))}
 	m.open()
 	return m
 }
 
-func (m *model) open() {
-	j, _, err := Open(m.opts)
+// fault is what the disk does at the moment.
+func (m *life) fault(op, name string) error {
+	cursorFile := strings.Contains(name, "cursors.")
+	switch {
+	case op == "write" && !cursorFile && m.failWrites,
+		op == "write" && cursorFile && m.failEvents:
+		return journaltest.Torn(syscall.ENOSPC)
+	case op == "truncate" && m.failTruncate:
+		return journaltest.ErrInjected
+	}
+	return nil
+}
+
+func (m *life) open() {
+	m.t.Helper()
+	m.opts.FS = m.disk.Dir("topic")
+	j, _, err := journal.Open(m.opts)
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	journal.SetLogLimits(j, 4096, 1024)
 	m.j = j
 	m.check()
-	kept := m.cursors[:0]
-	for _, mc := range m.cursors {
-		i := slices.IndexFunc(j.Cursors(), func(c *Cursor) bool { return c.Name() == mc.name })
-		if i < 0 {
-			if mc.saved {
-				m.t.Fatalf("cursor %s is gone", mc.name)
-			}
-			continue
-		}
-		mc.c, mc.fly = j.Cursors()[i], nil
-		kept = append(kept, mc)
-	}
-	m.cursors = kept
 }
 
-func (m *model) check() {
+func (m *life) check() {
 	m.t.Helper()
 	if err := m.j.Check(); err != nil {
 		m.t.Fatal(err)
 	}
 }
 
-func (m *model) publish() {
+// moment is the stamp of a change made now.
+func (m *life) moment() int {
+	m.clock++
+	return m.clock
+}
+
+// publish appends some messages and commits them. It reports whether that
+// succeeded.
+func (m *life) publish() error {
 	first := m.j.NextSeq()
-	n := 1 + m.rng.IntN(5)
-	for range n {
-		var due int64
+	var batch []*modelMessage
+	for range 1 + m.rng.IntN(5) {
+		msg := &modelMessage{}
 		if m.rng.IntN(4) == 0 {
-			due = m.now + int64(m.rng.IntN(200)) + 1
+			msg.due = m.now + int64(m.rng.IntN(200)) + 1
 		}
 		size := m.rng.IntN(60)
 		if m.rng.IntN(40) == 0 {
 			size = 3000
 		}
-		body := fmt.Sprintf("%d-%0*d", m.j.NextSeq(), size, 0)
-		seq := m.j.Append(m.now, due, []byte(body))
-		m.bodies[seq], m.due[seq] = body, due
+		m.names++
+		msg.body = fmt.Sprintf("%d-%0*d", m.names, size, 0)
+		m.j.Append(m.now, msg.due, []byte(msg.body))
+		batch = append(batch, msg)
 	}
-	if err := m.j.Commit(); err != nil {
-		m.t.Fatal(err)
+	err := m.j.Commit()
+	for i, msg := range batch {
+		seq := first + uint64(i)
+		if err != nil {
+			m.refused[seq] = append(m.refused[seq], refusal{msg.body, m.moment()})
+			continue
+		}
+		msg.commit = m.moment()
+		m.messages[seq] = msg
+		m.waiting = append(m.waiting, seq)
 	}
-	for seq := first; seq < m.j.NextSeq(); seq++ {
-		m.held = append(m.held, seq)
+	if err == nil {
+		m.give()
 	}
-	m.give()
+	return err
 }
 
-func (m *model) give() {
+// give lets the frontier follow the end.
+func (m *life) give() {
 	if m.j.Held() || len(m.cursors) == 0 {
 		return
 	}
 	for _, mc := range m.cursors {
-		for _, seq := range m.held {
-			mc.open[seq] = true
+		room := len(m.waiting)
+		if mc.limit > 0 {
+			room = max(0, mc.limit-mc.count(waits))
+		}
+		for _, seq := range m.waiting {
+			due := m.messages[seq].due
+			m.messages[seq].claimed = m.messages[seq].claimed || mc.ephemeral
+			s := &state{dueLo: due, dueHi: due}
+			if due != 0 {
+				s.state, s.at = deferred, due
+			} else if room == 0 {
+				continue
+			} else {
+				room--
+			}
+			mc.given[seq] = s
 		}
 	}
-	m.held = nil
+	m.waiting = nil
 }
 
-func (m *model) step() {
+func (mc *modelCursor) count(what int) int {
+	n := 0
+	for _, s := range mc.given {
+		if s.gone == 0 && s.state == what {
+			n++
+		}
+	}
+	return n
+}
+
+// seqs are the messages in a state, in order.
+func (mc *modelCursor) seqs(what int) []uint64 {
+	var all []uint64
+	for seq, s := range mc.given {
+		if s.gone == 0 && s.state == what {
+			all = append(all, seq)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// step does one thing at random. It is false when the disk has failed.
+func (m *life) step() bool {
 	var mc *modelCursor
 	if len(m.cursors) > 0 {
 		mc = m.cursors[m.rng.IntN(len(m.cursors))]
 	}
-	op := m.rng.IntN(20)
+	op := m.rng.IntN(22)
+	rare := m.rng.IntN(6) == 0
+	var err error
 	switch {
 	case op < 6:
-		m.publish()
+		err = m.publish()
 	case op == 6 && len(m.cursors) < 3:
-		m.names++
-		name := fmt.Sprintf("c%d", m.names)
-		m.cursors = append(m.cursors, &modelCursor{c: m.j.CreateCursor(name, CursorOptions{}), name: name,
-			open: map[uint64]bool{}, maybe: map[uint64]bool{}, tries: map[uint64]uint16{}})
-		m.give()
+		m.create(m.rng.IntN(4) == 0)
 	case op == 7:
 		m.j.Hold(!m.j.Held())
+		m.moment()
 		m.give()
 	case op == 8:
 		m.now += int64(m.rng.IntN(100))
-		for _, mc := range m.cursors {
-			mc.c.Expire(m.now, func(seq uint64, _ uint32) {
-				mc.fly = slices.DeleteFunc(mc.fly, func(s uint64) bool { return s == seq })
-			})
-		}
-	case op == 9 && m.rng.IntN(6) == 0:
+		m.expire()
+	case op == 9 && rare:
 		m.j.Discard()
-		m.held = nil
-	case op == 10 && mc != nil && m.rng.IntN(6) == 0:
-		mc.c.Empty()
-		for seq := range mc.open {
-			mc.maybe[seq] = true
+		at := m.moment()
+		for _, seq := range m.waiting {
+			m.messages[seq].discarded = at
 		}
-		clear(mc.open)
-		mc.fly = nil
-	case op == 11 && mc != nil && m.rng.IntN(10) == 0:
+		m.waiting = nil
+	case op == 10 && mc != nil && rare:
+		mc.c.Empty()
+		at := m.moment()
+		for _, s := range mc.given {
+			if s.gone == 0 {
+				s.gone = at
+			}
+		}
+	case op == 11 && mc != nil && rare:
 		m.j.DeleteCursor(mc.c)
+		mc.gone = m.moment()
+		m.deleted = append(m.deleted, mc)
 		m.cursors = slices.DeleteFunc(m.cursors, func(o *modelCursor) bool { return o == mc })
-		m.writeEvents()
 	case op == 12:
 		m.j.Idle()
-	case op < 16 && mc != nil:
+	case op == 13 && mc != nil && rare:
+		mc.paused = !mc.paused
+		mc.c.SetPaused(mc.paused)
+		m.moment()
+	case op == 14 && mc != nil && rare:
+		m.release(mc)
+	case op < 18 && mc != nil:
 		m.take(mc, 1+m.rng.IntN(6))
-	case mc != nil && len(mc.fly) > 0:
+	case mc != nil && mc.c.InFlight() > 0:
 		m.answer(mc)
 	}
+	m.counts()
 	// What changes more than messages is written at once, as a server does.
 	if m.rng.IntN(3) == 0 || op >= 6 && op <= 11 {
-		m.writeEvents()
+		if e := m.writeEvents(); err == nil {
+			err = e
+		}
 	}
 	if m.rng.IntN(40) == 0 {
-		if err := m.j.Sync()(); err != nil {
-			m.t.Fatal(err)
+		if e := m.sync(); err == nil {
+			err = e
 		}
 	}
 	m.check()
 	m.counts()
+	return err == nil
 }
 
-func (m *model) writeEvents() {
-	if err := m.j.WriteEvents(); err != nil {
-		m.t.Fatal(err)
+func (m *life) create(ephemeral bool) {
+	m.names++
+	mc := &modelCursor{name: fmt.Sprintf("c%d", m.names), ephemeral: ephemeral, given: map[uint64]*state{}}
+	if ephemeral && m.rng.IntN(2) == 0 {
+		mc.limit = 1 + m.rng.IntN(8)
 	}
+	mc.c = m.j.CreateCursor(mc.name, journal.CursorOptions{Ephemeral: ephemeral, Limit: int64(mc.limit)})
+	mc.born = m.moment()
+	m.cursors = append(m.cursors, mc)
+	m.give()
+}
+
+func (m *life) writeEvents() error {
+	m.moment()
+	err := m.j.WriteEvents()
+	if err == nil {
+		m.written = m.clock
+	}
+	return err
+}
+
+func (m *life) sync() error {
+	now := m.moment()
+	err := m.j.Sync()()
+	if err == nil {
+		m.synced, m.committed = m.written, now
+	}
+	return err
+}
+
+func (m *life) expire() {
 	for _, mc := range m.cursors {
-		clear(mc.maybe)
-		mc.saved = true
+		late := mc.due(flies, m.now)
+		ripe := mc.due(deferred, m.now)
+		if at, ok := mc.c.Due(); ok != (mc.c.InFlight()+mc.c.Deferred() > 0) || ok && (len(late)+len(ripe) > 0) != (at <= m.now) {
+			m.t.Fatalf("%s: due at %d (%v), at %d there are %d late and %d ripe", mc.name, at, ok, m.now, len(late), len(ripe))
+		}
+		var told []uint64
+		expired, released := mc.c.Expire(m.now, func(seq uint64, owner uint32) {
+			if s := mc.given[seq]; s == nil || owner != s.owner {
+				m.t.Fatalf("%s: %d timed out with owner %d", mc.name, seq, owner)
+			}
+			told = append(told, seq)
+		})
+		slices.Sort(told)
+		if !slices.Equal(told, late) || expired != len(late) || released != len(ripe) {
+			m.t.Fatalf("%s: %d expired %v and %d released, want %v and %v", mc.name, expired, told, released, late, ripe)
+		}
+		for _, seq := range append(late, ripe...) {
+			mc.given[seq].state = waits
+		}
 	}
 }
 
-func (m *model) counts() {
+// due are the messages in a state whose time has come.
+func (mc *modelCursor) due(what int, now int64) []uint64 {
+	return slices.DeleteFunc(mc.seqs(what), func(seq uint64) bool { return mc.given[seq].at > now })
+}
+
+func (m *life) release(mc *modelCursor) {
+	owner := uint32(7 + m.rng.IntN(2))
+	n := 0
+	got := mc.c.Release(owner, func(seq uint64) {
+		s := mc.given[seq]
+		if s == nil || s.state != flies || s.owner != owner {
+			m.t.Fatalf("%s: %d was released by %d", mc.name, seq, owner)
+		}
+		s.state = waits
+		n++
+	})
+	if got != n {
+		m.t.Fatalf("%s: %d released, %d told", mc.name, got, n)
+	}
+	for _, seq := range mc.seqs(flies) {
+		if mc.given[seq].owner == owner {
+			m.t.Fatalf("%s: %d was not released", mc.name, seq)
+		}
+	}
+}
+
+func (m *life) counts() {
+	m.t.Helper()
 	for _, mc := range m.cursors {
-		if got, want := int(mc.c.Depth())+mc.c.InFlight()+mc.c.Deferred(), len(mc.open); got != want {
-			m.t.Fatalf("%s: depth %d + in flight %d + deferred %d, want %d in all", mc.name, mc.c.Depth(), mc.c.InFlight(), mc.c.Deferred(), want)
+		got := [3]int{int(mc.c.Depth()), mc.c.InFlight(), mc.c.Deferred()}
+		want := [3]int{mc.count(waits), mc.count(flies), mc.count(deferred)}
+		if got != want {
+			m.t.Fatalf("%s: depth, in flight and deferred are %v, want %v", mc.name, got, want)
 		}
-		if mc.c.InFlight() != len(mc.fly) {
-			m.t.Fatalf("%s: %d in flight, want %d", mc.name, mc.c.InFlight(), len(mc.fly))
+		if mc.c.Paused() != mc.paused {
+			m.t.Fatalf("%s: paused %v", mc.name, mc.c.Paused())
 		}
 	}
-	if got, want := int(m.j.Depth()+m.j.Deferred()), len(m.held); got != want {
-		m.t.Fatalf("journal depth %d, want %d", got, want)
+	late := 0
+	for _, seq := range m.waiting {
+		if m.messages[seq].due != 0 {
+			late++
+		}
+	}
+	if d, n := m.j.Deferred(), m.j.Depth(); int(d) != late || int(n) != len(m.waiting)-late {
+		m.t.Fatalf("journal depth %d and deferred %d, want %d and %d", n, d, len(m.waiting)-late, late)
 	}
 }
 
-func (m *model) take(mc *modelCursor, n int) {
+func (m *life) take(mc *modelCursor, n int) {
 	for range n {
-		var d Delivery
-		ok, err := mc.c.Next(m.now, m.now+50, 7, &d)
+		var d journal.Delivery
+		owner, deadline := uint32(7+m.rng.IntN(2)), m.now+50*int64(1+m.rng.IntN(3))
+		ok, err := mc.c.Next(m.now, deadline, owner, &d)
 		if err != nil {
 			m.t.Fatal(err)
 		}
@@ -202,119 +409,56 @@ func (m *model) take(mc *modelCursor, n int) {
 			}
 			return
 		}
-		if !mc.open[d.Seq] {
-			m.t.Fatalf("%s: %d delivered, which is not open", mc.name, d.Seq)
+		s := mc.given[d.Seq]
+		if s == nil || s.gone != 0 || s.state != waits {
+			m.t.Fatalf("%s: %d delivered: %+v", mc.name, d.Seq, s)
 		}
-		if string(d.Body) != m.bodies[d.Seq] {
-			m.t.Fatalf("%s: body %q of %d, want %q", mc.name, d.Body, d.Seq, m.bodies[d.Seq])
+		if string(d.Body) != m.messages[d.Seq].body {
+			m.t.Fatalf("%s: body %q of %d, want %q", mc.name, d.Body, d.Seq, m.messages[d.Seq].body)
 		}
-		if m.due[d.Seq] > m.now {
-			m.t.Fatalf("%s: %d delivered before it is due", mc.name, d.Seq)
-		}
-		mc.tries[d.Seq]++
-		if d.Attempts > mc.tries[d.Seq] || d.Attempts == 0 {
-			m.t.Fatalf("%s: %d has %d attempts, want at most %d", mc.name, d.Seq, d.Attempts, mc.tries[d.Seq])
-		}
-		mc.fly = append(mc.fly, d.Seq)
+		m.delivered(mc, s, &d)
+		s.state, s.at, s.owner = flies, deadline, owner
 	}
 }
 
-func (m *model) answer(mc *modelCursor) {
-	i := m.rng.IntN(len(mc.fly))
-	seq := mc.fly[i]
-	if m.rng.IntN(5) == 0 {
-		if err := mc.c.Touch(seq, 7, m.now+60, 100); err != nil {
-			m.t.Fatal(err)
-		}
-		return
+// delivered compares the attempts and counts one more.
+func (m *life) delivered(mc *modelCursor, s *state, d *journal.Delivery) {
+	m.t.Helper()
+	low, high := s.lo+len(s.tries)+1, s.hi+len(s.tries)+1
+	if n := int(d.Attempts); n < low || n > high {
+		m.t.Fatalf("%s: %d has %d attempts, want %d to %d", mc.name, d.Seq, n, low, high)
 	}
-	mc.fly = slices.Delete(mc.fly, i, i+1)
-	if err := mc.c.Finish(seq, 8); err != ErrNotOwner {
+	n := int(d.Attempts) - len(s.tries) - 1
+	s.lo, s.hi = n, n
+	at := m.moment()
+	s.tries = append(s.tries, at)
+	s.dues = append(s.dues, dueChange{at, 0})
+}
+
+func (m *life) answer(mc *modelCursor) {
+	flying := mc.seqs(flies)
+	seq := flying[m.rng.IntN(len(flying))]
+	s := mc.given[seq]
+	if err := mc.c.Finish(seq, s.owner+2); !errors.Is(err, journal.ErrNotOwner) {
 		m.t.Fatalf("finish by a stranger: %v", err)
 	}
-	switch m.rng.IntN(4) {
+	var err error
+	switch m.rng.IntN(8) {
 	case 0:
-		if err := mc.c.Requeue(seq, 7, 0); err != nil {
-			m.t.Fatal(err)
-		}
-	case 1:
-		due := m.now + int64(m.rng.IntN(100)) + 1
-		if err := mc.c.Requeue(seq, 7, due); err != nil {
-			m.t.Fatal(err)
-		}
-		m.due[seq] = 0 // checked for the first delivery only
+		s.at = m.now + int64(m.rng.IntN(100))
+		err = mc.c.Touch(seq, s.owner, s.at, 1<<40)
+	case 1, 2:
+		err = mc.c.Requeue(seq, s.owner, 0)
+		s.state = waits
+	case 3:
+		s.state, s.at = deferred, m.now+int64(m.rng.IntN(100))+1
+		err = mc.c.Requeue(seq, s.owner, s.at)
+		s.dues = append(s.dues, dueChange{m.moment(), s.at})
 	default:
-		if err := mc.c.Finish(seq, 7); err != nil {
-			m.t.Fatal(err)
-		}
-		delete(mc.open, seq)
-		mc.maybe[seq] = true
+		err = mc.c.Finish(seq, s.owner)
+		s.gone = m.moment()
 	}
-}
-
-// drain takes everything and compares it with what is open.
-func (m *model) drain() {
-	m.now += 1 << 30
-	for _, mc := range m.cursors {
-		mc.c.Expire(m.now, func(uint64, uint32) {})
-		got := map[uint64]bool{}
-		for {
-			var d Delivery
-			ok, err := mc.c.Next(m.now, m.now+1<<40, 9, &d)
-			if err != nil {
-				m.t.Fatal(err)
-			}
-			if !ok {
-				break
-			}
-			if got[d.Seq] {
-				m.t.Fatalf("%s: %d delivered twice", mc.name, d.Seq)
-			}
-			if !mc.open[d.Seq] && !mc.maybe[d.Seq] {
-				m.t.Fatalf("%s: %d delivered, which was finished", mc.name, d.Seq)
-			}
-			if string(d.Body) != m.bodies[d.Seq] {
-				m.t.Fatalf("%s: body %q of %d", mc.name, d.Body, d.Seq)
-			}
-			got[d.Seq] = true
-		}
-		for seq := range mc.open {
-			if !got[seq] {
-				m.t.Fatalf("%s: %d is lost", mc.name, seq)
-			}
-		}
-	}
-	m.check()
-}
-
-func TestJournal_KeepsWhatTheModelKeeps(t *testing.T) {
-	for seed := range uint64(3000) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			m := newModel(t, seed)
-			for range 1 + m.rng.IntN(120) {
-				m.step()
-				if m.rng.IntN(50) == 0 {
-					if err := m.j.Close(); err != nil {
-						t.Fatal(err)
-					}
-					for _, mc := range m.cursors {
-						clear(mc.maybe)
-						mc.saved = true
-					}
-					m.open()
-					m.counts()
-				}
-			}
-			if m.rng.IntN(2) == 0 {
-				// The process dies: nothing is closed.
-				for _, mc := range m.cursors {
-					if !mc.saved {
-						mc.open = nil
-					}
-				}
-				m.open()
-			}
-			m.drain()
-		})
+	if err != nil {
+		m.t.Fatal(err)
 	}
 }

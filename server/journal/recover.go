@@ -34,6 +34,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 		segBytes: cmp.Or(o.SegmentBytes, 100<<20), maxBody: cmp.Or(o.MaxBody, maxBody),
 		neverSync: o.NeverSync, volatile: o.Volatile,
 		retain: retention{age: o.RetainAge, bytes: o.RetainBytes},
+		events: eventLog{rewriteAt: rewriteAt, kept: eventsKept},
 	}
 	if j.pool == nil {
 		j.pool = new(Blocks)
@@ -72,6 +73,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 	j.settleIn(p)
 	j.review()
 	rec.Segments, rec.Corrupt = len(j.segments), j.corrupt
+	j.unproven = !j.neverSync && len(names) > 0
 	rec.Fresh = len(j.segments) == 0 && j.events.generation == 0
 	return j, rec, nil
 }
@@ -99,6 +101,9 @@ func (j *Journal) settleIn(p *replay) {
 		}
 		c.messages = 0
 		c.silent = j.volatile
+		if left := int64(j.front.seq - c.read.seq); c.deferredAhead < 0 || c.deferredAhead > left {
+			c.deferredAhead = min(max(c.deferredAhead, 0), left) // the log and the segments do not agree
+		}
 		c.logged = c.read
 		c.passed, c.runLength, c.dirty = 0, 0, false
 	}
@@ -355,10 +360,11 @@ func (j *Journal) cutTorn(s *segment, rec *Recovery) error {
 	if err != nil {
 		return err
 	}
-	if err := f.Truncate(s.offset(j.end.pos)); err != nil {
-		return fmt.Errorf("cut segment %s: %w", s.name(), err)
-	}
 	s.end = j.end.pos
+	if err := f.Truncate(s.offset(j.end.pos)); err != nil {
+		j.uncut = true // it is tried again before the next write
+		j.report(slog.LevelWarn, "cut a segment", "segment", s.name(), "err", err)
+	}
 	return nil
 }
 
@@ -392,24 +398,19 @@ func (j *Journal) resync(from place) place {
 	if from.pos < j.front.pos {
 		limit = j.front
 	}
-	at := from
-	for {
-		s := j.segmentAt(at.pos)
-		if s == nil {
-			i := slices.IndexFunc(j.segments, func(s *segment) bool { return s.base >= at.pos })
-			if i < 0 || j.segments[i].base >= limit.pos {
-				return limit
-			}
-			return place{max(j.segments[i].first, from.seq), j.segments[i].base}
+	for _, s := range j.segments {
+		if s.end <= from.pos+1 {
+			continue
 		}
-		if next, ok := j.findRecord(s, place{at.seq, at.pos + 1}); ok {
-			if next.pos >= limit.pos || next.seq >= limit.seq {
-				return limit
-			}
+		next, ok := j.findRecord(s, place{from.seq, max(from.pos+1, s.base)})
+		if ok && next.pos < limit.pos && next.seq < limit.seq {
 			return next
 		}
-		at.pos = s.end
+		if ok {
+			break
+		}
 	}
+	return limit
 }
 
 // findRecord looks for an intact record in a segment from a position on, with
@@ -417,8 +418,9 @@ func (j *Journal) resync(from place) place {
 func (j *Journal) findRecord(s *segment, from place) (place, bool) {
 	const window = 1 << 20
 	var ra readAhead
-	// More records than this cannot stand between.
-	latest := from.seq + uint64(s.end-from.pos)/recordHeader + 1
+	// More records than this cannot stand between, but a piece of the
+	// journal may be missing before the segment.
+	latest := max(from.seq, s.first) + uint64(s.end-s.base)/recordHeader + 1
 	for pos := from.pos; pos+recordHeader <= s.end; {
 		n := int(min(window, s.end-pos))
 		if err := ra.fill(j, s, pos, n); err != nil {

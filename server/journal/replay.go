@@ -11,6 +11,7 @@ import (
 type interval struct {
 	from, to uint64
 	pos      int64
+	again    uint64 // the cursor's when it read them
 }
 
 // fate is what the log says of a message in an interval.
@@ -218,7 +219,7 @@ func (c *replayed) readUpTo(to place, passed int64) {
 
 func (c *replayed) addOpen(from place, to uint64) {
 	if from.seq < to {
-		c.open = append(c.open, interval{from.seq, to, from.pos})
+		c.open = append(c.open, interval{from.seq, to, from.pos, c.again})
 	}
 }
 
@@ -245,10 +246,16 @@ func (c *replayed) finish(first, n uint64) {
 			}
 		}
 	}
-	for seq := range c.fates {
-		if seq >= first && seq < end {
-			delete(c.fates, seq) // order does not matter: each is looked at by itself
+	if n > uint64(len(c.fates)) {
+		for seq := range c.fates {
+			if seq >= first && seq < end {
+				delete(c.fates, seq) // order does not matter: each is looked at by itself
+			}
 		}
+		return
+	}
+	for seq := first; seq < end; seq++ {
+		delete(c.fates, seq)
 	}
 }
 
@@ -268,7 +275,7 @@ func (c *replayed) close(first, end uint64) {
 			continue
 		case v.from < first && v.to > end:
 			c.open[i].to = first
-			c.open = slices.Insert(c.open, i+1, interval{end, v.to, v.pos})
+			c.open = slices.Insert(c.open, i+1, interval{end, v.to, v.pos, v.again})
 		case v.from < first:
 			c.open[i].to = first
 		default:
@@ -364,7 +371,7 @@ func (c *replayed) resolve() {
 				continue
 			}
 			at.seq = r.seq + 1
-			if r.flags&flagDeferred != 0 && r.seq >= c.again || r.seq < v.from || r.seq >= v.to || c.out.find(r.seq) != 0 {
+			if r.flags&flagDeferred != 0 && r.seq >= v.again || r.seq < v.from || r.seq >= v.to || c.out.find(r.seq) != 0 {
 				continue
 			}
 			f, ok := c.fates[r.seq]

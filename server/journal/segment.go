@@ -33,13 +33,14 @@ func (j *Journal) tailSegment() *segment {
 }
 
 // segmentAt is the segment of the record at pos, nil when there is none. A
-// position in a hole between two segments belongs to none.
+// position beyond the segment's end, in a piece that was lost, belongs to the
+// segment before it.
 func (j *Journal) segmentAt(pos int64) *segment {
 	if s := j.tailSegment(); s != nil && pos >= s.base {
 		return s // nearly always
 	}
 	i := sort.Search(len(j.segments), func(i int) bool { return j.segments[i].base > pos })
-	if i == 0 || pos >= j.segments[i-1].end {
+	if i == 0 {
 		return nil
 	}
 	return j.segments[i-1]
@@ -87,6 +88,9 @@ func (s *segment) close() {
 
 // roll begins a new segment at the committed end.
 func (j *Journal) roll() error {
+	if err := j.cut(); err != nil {
+		return err
+	}
 	s := &segment{base: j.end.pos, first: j.end.seq, end: j.end.pos}
 	f, err := j.fs.Open(s.name(), true)
 	if err == nil {
@@ -112,6 +116,7 @@ func (j *Journal) roll() error {
 	j.newNames = true
 	j.segments = append(j.segments, s)
 	j.reclaimable = true
+	j.events.due = !j.volatile
 	j.review()
 	return nil
 }

@@ -90,7 +90,7 @@ func (j *Journal) settle() {
 			moved = append(moved, s)
 		}
 	}
-	if len(moved) == 0 || j.tail != j.end {
+	if len(moved) == 0 || j.tail != j.end || j.syncing.Load() != 0 {
 		return
 	}
 	if err := j.settleFiles(); err != nil {
@@ -104,8 +104,7 @@ func (j *Journal) settle() {
 
 func (j *Journal) settleFiles() error {
 	if !j.volatile {
-		j.events.stageAll()
-		if err := j.events.write(j); err != nil {
+		if err := j.events.flush(j); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,7 @@
+package journal
+
+// SetLogLimits makes the cursor file grow at most to rewriteAt bytes before it
+// is rewritten, and lets at most kept bytes of events wait.
+func SetLogLimits(j *Journal, rewriteAt, kept int64) {
+	j.events.rewriteAt, j.events.kept = rewriteAt, kept
+}
