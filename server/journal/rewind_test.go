@@ -2,7 +2,9 @@ package journal_test
 
 import (
 	"fmt"
+	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -368,5 +370,94 @@ func TestRetain_Oldest(t *testing.T) {
 	fill(t, j, 3, 5)
 	if at, ok := j.Oldest(); at != 3000 || !ok {
 		t.Errorf("oldest %d, %v", at, ok)
+	}
+}
+
+// TestRewind_RandomLives: whatever happens around it, every message is
+// delivered until it was finished after the last time it was set back over.
+func TestRewind_RandomLives(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		fs, o := journal.Memory(), journal.Options{RetainBytes: 1 << 30, SegmentBytes: 200 + int64(rng.IntN(2000))}
+		j := openSmall(t, fs, o)
+		c := j.CreateCursor("c", journal.CursorOptions{})
+		need, flying, now := map[uint64]bool{}, map[uint64]bool{}, int64(1000)
+		for range 100 {
+			now += int64(rng.IntN(20))
+			switch rng.IntN(8) {
+			case 0, 1:
+				due := int64(0)
+				if rng.IntN(3) == 0 {
+					due = now + int64(rng.IntN(300))
+				}
+				need[j.Append(now, due, []byte("body"))] = true
+			case 2, 3:
+				var d journal.Delivery
+				ok, err := c.Next(now, now+100, 1, &d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ok && !need[d.Seq] {
+					t.Fatalf("seed %d: %d is delivered and not needed", seed, d.Seq)
+				}
+				if ok {
+					flying[d.Seq] = true
+				}
+			case 4, 5:
+				for _, seq := range slices.Sorted(maps.Keys(flying)) {
+					if rng.IntN(3) == 0 {
+						continue
+					}
+					delete(flying, seq)
+					if rng.IntN(4) == 0 {
+						if err := c.Requeue(seq, 1, now+int64(rng.IntN(2)*50)); err != nil {
+							t.Fatalf("seed %d: %v", seed, err)
+						}
+					} else if err := c.Finish(seq, 1); err != nil {
+						t.Fatalf("seed %d: %v", seed, err)
+					} else {
+						delete(need, seq)
+					}
+				}
+			case 6:
+				c.Expire(now, func(seq uint64, _ uint32) { delete(flying, seq) })
+				spot := find(t, j, 1000+rng.Int64N(now-999))
+				if c.Rewind(spot, func(seq uint64, _ uint32) { delete(flying, seq) }) > 0 {
+					for seq := spot.Seq(); seq < j.End().Seq(); seq++ {
+						need[seq] = true
+					}
+				}
+			case 7:
+				settled(t, j)
+				j, c = again(t, j, fs, o, rng.IntN(2) == 0)
+				flying = map[uint64]bool{}
+			}
+			settled(t, j)
+		}
+		c.Expire(math.MaxInt64, func(uint64, uint32) {})
+		for range 3 { // those met before their time are deferred once more
+			for {
+				var d journal.Delivery
+				ok, err := c.Next(now, math.MaxInt64, 2, &d)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if !ok {
+					break
+				}
+				if !need[d.Seq] {
+					t.Fatalf("seed %d: %d is delivered and not needed", seed, d.Seq)
+				}
+				delete(need, d.Seq)
+				if err := c.Finish(d.Seq, 2); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.Expire(math.MaxInt64, func(uint64, uint32) {})
+			settled(t, j)
+		}
+		if len(need) > 0 || j.Corrupt() != 0 {
+			t.Fatalf("seed %d: %d messages are lost, %d damaged", seed, len(need), j.Corrupt())
+		}
 	}
 }
