@@ -246,10 +246,16 @@ func (c *replayed) finish(first, n uint64) {
 			}
 		}
 	}
-	for seq := range c.fates {
-		if seq >= first && seq < end {
-			delete(c.fates, seq) // order does not matter: each is looked at by itself
+	if n > uint64(len(c.fates)) {
+		for seq := range c.fates {
+			if seq >= first && seq < end {
+				delete(c.fates, seq) // order does not matter: each is looked at by itself
+			}
 		}
+		return
+	}
+	for seq := first; seq < end; seq++ {
+		delete(c.fates, seq)
 	}
 }
 
