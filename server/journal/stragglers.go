@@ -3,6 +3,7 @@ package journal
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 )
 
 // A sealed segment stays as long as one message in it is outstanding. A few
@@ -31,8 +32,8 @@ func (j *Journal) moveStragglers(low int64) {
 		c.out.each(func(slot uint32) {
 			e := c.out.get(slot)
 			s := j.segmentAt(e.pos)
-			if _, done := copies[e.pos]; done || s == nil || s.refs > stragglersMax || s.end > low || s.moved || j.retain.holds(s) {
-				return
+			if _, done := copies[e.pos]; done || !slices.Contains(pinned, s) {
+				return // above all not from the tail segment, whose copies nobody would settle
 			}
 			var r record
 			if j.readRecord(e.pos, &j.scratch, &r) != nil {
