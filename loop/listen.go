@@ -84,12 +84,17 @@ func (l *listener) shut() error {
 	return l.ln.Close()
 }
 
-// acceptPause bounds how long accepting pauses when it cannot go on, as when
-// the process has no file descriptors left.
-const acceptPause = time.Second
+// Accepting pauses when it cannot go on, as when the process has no file
+// descriptors left: never so long that a peer notices once there are some, and
+// it is reported once a second at most.
+const (
+	acceptPause  = 50 * time.Millisecond
+	acceptReport = time.Second
+)
 
 func (l *listener) accept() {
 	var pause time.Duration
+	var reported time.Time
 	for {
 		nc, err := l.ln.Accept()
 		if err == nil {
@@ -100,11 +105,11 @@ func (l *listener) accept() {
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		if pause == 0 {
-			pause = 5 * time.Millisecond
+		if time.Since(reported) >= acceptReport {
+			reported = time.Now()
 			l.engine.opts.Logger.Error("accept", "listener", l.addr, "err", err)
 		}
-		pause = min(2*pause, acceptPause)
+		pause = min(max(2*pause, 5*time.Millisecond), acceptPause)
 		select {
 		case <-l.closed:
 			return

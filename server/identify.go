@@ -2,7 +2,9 @@ package server
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
 )
@@ -85,8 +87,8 @@ func (c *conn) adopt(q *wire.IdentifyRequest) {
 		c.identity = &identity{bufferSize: defaultOutputBufferSize, bufferTimeout: c.s.o.OutputBufferTimeout}
 	}
 	id := c.identity
-	id.clientID, id.hostname, id.userAgent = q.ClientID, q.Hostname, q.UserAgent
-	id.region, id.zone = q.TopologyRegion, q.TopologyZone
+	id.clientID, id.hostname, id.userAgent = keepable(q.ClientID), keepable(q.Hostname), keepable(q.UserAgent)
+	id.region, id.zone = keepable(q.TopologyRegion), keepable(q.TopologyZone)
 
 	switch {
 	case q.HeartbeatMillis > 0:
@@ -134,4 +136,21 @@ func (c *conn) negotiated(u upgrade) *wire.IdentifyReply {
 		TopologyRegion:      o.TopologyRegion,
 		TopologyZone:        o.TopologyZone,
 	}
+}
+
+// keptMost is how many bytes are kept of a string that a client says about
+// itself, whose IDENTIFY may have megabytes.
+const keptMost = 1 << 10
+
+// keepable is what is kept of v: its beginning, cut between two characters, in
+// memory of its own.
+func keepable(v string) string {
+	if len(v) <= keptMost {
+		return v
+	}
+	n := keptMost
+	for n > keptMost-utf8.UTFMax && !utf8.RuneStart(v[n]) {
+		n--
+	}
+	return strings.Clone(v[:n])
 }
