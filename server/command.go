@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
@@ -101,7 +102,7 @@ func (c *conn) publisher(name []byte) (*published, error) {
 	t := c.s.byName[string(name)]
 	if t == nil {
 		var err error
-		if t, err = c.s.createTopic(string(name)); err != nil {
+		if t, err = c.makeTopic(string(name)); err != nil {
 			return nil, err
 		}
 	}
@@ -117,9 +118,25 @@ func (c *conn) publisher(name []byte) (*published, error) {
 	return p, nil
 }
 
+// makeTopic returns the topic of that name and makes it first if there is none,
+// unless the connection has made as many as it may.
+func (c *conn) makeTopic(name string) (*topic, error) {
+	if t := c.s.byName[name]; t != nil {
+		return t, nil
+	}
+	if most := c.s.o.MaxTopicsPerClient; c.made >= most {
+		return nil, fmt.Errorf("client has made %d topics, as many as it may", most)
+	}
+	t, err := c.s.createTopic(name)
+	if err == nil {
+		c.made++
+	}
+	return t, err
+}
+
 // subscribe is SUB.
 func (c *conn) subscribe(cmd *wire.Command) *wire.Error {
-	t, err := c.s.createTopic(string(cmd.Topic))
+	t, err := c.makeTopic(string(cmd.Topic))
 	if err != nil {
 		return wire.Errorf(wire.CodeSubFailed, "SUB failed %s", err)
 	}

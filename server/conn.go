@@ -36,6 +36,7 @@ type conn struct {
 	pub  *published            // what it published to last
 	pubs map[string]*published // everything, when there is more than one; never ranged over
 	all  []*published          // everything
+	made int                   // topics that it made
 
 	ch         *channel
 	ready      bool // in ch.ready, by prev and next

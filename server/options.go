@@ -142,6 +142,11 @@ type Options struct {
 	// any number.
 	MaxChannelConsumers int
 
+	// MaxTopicsPerClient is how many topics a connection may make by
+	// publishing or subscribing; the next one is refused. nsqd has no limit.
+	// Default 10000.
+	MaxTopicsPerClient int
+
 	// MaxDeflateLevel bounds what a client may ask for, 1 to 9. Default 6.
 	MaxDeflateLevel int
 
@@ -279,6 +284,7 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.MaxOutputBufferTimeout, 30*time.Second)
 	fill(&o.OutputBufferTimeout, 250*time.Millisecond)
 	fill(&o.MaxDeflateLevel, 6)
+	fill(&o.MaxTopicsPerClient, 10000)
 	fill(&o.StatsdInterval, time.Minute)
 	fill(&o.StatsdPrefix, "nsq.%s")
 	fill(&o.StatsdUDPPacketSize, 508)
