@@ -24,7 +24,7 @@ func (j *Journal) moveStragglers(low int64) {
 			pinned = append(pinned, s)
 		}
 	}
-	if len(pinned) <= stragglerSegments || j.tail != j.end {
+	if len(pinned) <= stragglerSegments || j.tail != j.end || j.syncing.Load() != 0 {
 		return
 	}
 	copies := make(map[int64]place) // old position to what was copied where
@@ -45,7 +45,12 @@ func (j *Journal) moveStragglers(low int64) {
 			j.tail.pos += int64(n)
 		})
 	}
-	if err := j.writeTail(); err != nil {
+	err := j.writeTail()
+	if err == nil {
+		// The log must not outlive the copies that it speaks of.
+		err = j.syncCopies()
+	}
+	if err != nil {
 		j.takeBack()
 		j.report(slog.LevelWarn, "copy stragglers to the tail", "err", err)
 		return
@@ -59,6 +64,17 @@ func (j *Journal) moveStragglers(low int64) {
 	}
 	j.advance()
 	j.reclaimable = true
+}
+
+// syncCopies makes what was just written to the tail segment durable.
+func (j *Journal) syncCopies() error {
+	if j.neverSync {
+		return nil
+	}
+	if err := j.tailSegment().file.Sync(); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	return j.fs.SyncDir()
 }
 
 // repoint lets outstanding messages know where their records are now.

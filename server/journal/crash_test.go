@@ -1,0 +1,78 @@
+package journal_test
+
+import (
+	"fmt"
+	"testing"
+)
+
+// crashSteps is the length of the workload that is cut short at every
+// operation of its disk.
+const crashSteps = 200
+
+// crashedLife is the workload, whose disk fails for good at the nth operation
+// and ever after; 0 is never.
+func crashedLife(t *testing.T, seed uint64, n int) *life {
+	t.Helper()
+	m := newLife(t, seed)
+	m.disk.CrashAt(n)
+	for range crashSteps {
+		m.step()
+		if n > 0 && m.disk.Ops() >= n {
+			break
+		}
+	}
+	return m
+}
+
+// survive crashes a life, and lets it go on for a while.
+func (m *life) survive(power bool, seed uint64) {
+	m.t.Helper()
+	m.crash(power, seed)
+	for range 25 {
+		if !m.step() {
+			m.t.Fatal("an operation failed without a fault")
+		}
+	}
+	m.crash(false, seed)
+}
+
+func TestCrash_AtEveryOperationOfTheDisk(t *testing.T) {
+	for workload := range uint64(2) {
+		ops := crashedLife(t, 90+workload, 0).disk.Ops()
+		if ops < 100 {
+			t.Fatalf("the workload has only %d operations", ops)
+		}
+		for n := 1; n <= ops; n++ {
+			t.Run(fmt.Sprintf("%d/kill at %d of %d", workload, n, ops), func(t *testing.T) {
+				crashedLife(t, 90+workload, n).survive(false, 0)
+			})
+			for seed := range uint64(3) {
+				t.Run(fmt.Sprintf("%d/power cut at %d of %d/%d", workload, n, ops, seed), func(t *testing.T) {
+					crashedLife(t, 90+workload, n).survive(true, seed)
+				})
+			}
+		}
+	}
+}
+
+// TestSync_WhatItCoveredSurvivesEveryPowerCut tries the same cut many times:
+// what was unsynced differs, what was synced must be there.
+func TestSync_WhatItCoveredSurvivesEveryPowerCut(t *testing.T) {
+	for seed := range uint64(40) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			for cut := range uint64(5) {
+				m := newLife(t, 500+seed)
+				for range 20 + 2*seed {
+					m.step()
+				}
+				if err := m.sync(); err != nil {
+					t.Fatal(err)
+				}
+				for range 15 {
+					m.step()
+				}
+				m.crash(true, cut)
+			}
+		})
+	}
+}
