@@ -59,6 +59,9 @@ type deferral struct {
 	due int64
 }
 
+// damageKept is how many damaged places are remembered.
+const damageKept = 1024
+
 // Journal is one topic's record of messages. It is not safe for concurrent
 // use.
 type Journal struct {
@@ -102,7 +105,8 @@ type Journal struct {
 	newest int64 // timestamp of the last message appended
 
 	events  eventLog
-	corrupt int64 // damaged records met so far
+	corrupt int64              // damaged records met so far
+	damage  map[int64]struct{} // where they are, so that each is counted once
 }
 
 // Append adds a message at the end and returns its sequence. timestamp is when

@@ -68,7 +68,9 @@ func Open(o Options) (*Journal, Recovery, error) {
 	}
 	p.handOver() // deferred records that the log did not know
 	for _, c := range p.cursors {
-		c.resolve()
+		if err := c.resolve(); err != nil {
+			return nil, rec, fmt.Errorf("open journal: %w", err)
+		}
 	}
 	j.settleIn(p)
 	j.review()
@@ -299,7 +301,7 @@ func (j *Journal) readOn(rec *Recovery) error {
 		}
 		if j.end.pos < s.base {
 			// A segment before this one is missing or cut.
-			j.damaged("a piece of the journal is missing", int64(s.first-min(j.end.seq, s.first)), "segment", s.name())
+			j.damaged(j.end.pos, "a piece of the journal is missing", int64(s.first-min(j.end.seq, s.first)), "segment", s.name())
 			j.end = place{max(s.first, j.end.seq), s.base}
 		}
 		if err := j.readSegment(s, rec); err != nil {
@@ -336,7 +338,10 @@ func (j *Journal) readSegment(s *segment, rec *Recovery) error {
 		case !errors.Is(err, errCorrupt):
 			return err
 		default:
-			next, found := j.findRecord(s, place{j.end.seq, j.end.pos + 1})
+			next, found, err := j.findRecord(s, place{j.end.seq, j.end.pos + 1})
+			if err != nil {
+				return err // what can't be read now must not be cut off
+			}
 			if !found && last {
 				return j.cutTorn(s, rec)
 			}
@@ -344,7 +349,7 @@ func (j *Journal) readSegment(s *segment, rec *Recovery) error {
 				next = place{j.end.seq, s.end}
 			}
 			j.keepDamage(s, j.end.pos, next.pos, rec)
-			j.damaged("damaged records were skipped", max(int64(next.seq-j.end.seq), 1), "segment", s.name(), "position", j.end.pos)
+			j.damaged(j.end.pos, "damaged records were skipped", max(int64(next.seq-j.end.seq), 1), "segment", s.name(), "position", j.end.pos)
 			j.end = next
 		}
 	}
@@ -393,7 +398,7 @@ func (j *Journal) keepDamage(s *segment, from, to int64, rec *Recovery) {
 
 // resync returns the place of the next intact record behind a damaged one,
 // the frontier or the end when there is none.
-func (j *Journal) resync(from place) place {
+func (j *Journal) resync(from place) (place, error) {
 	limit := j.end
 	if from.pos < j.front.pos {
 		limit = j.front
@@ -402,20 +407,24 @@ func (j *Journal) resync(from place) place {
 		if s.end <= from.pos+1 {
 			continue
 		}
-		next, ok := j.findRecord(s, place{from.seq, max(from.pos+1, s.base)})
+		next, ok, err := j.findRecord(s, place{from.seq, max(from.pos+1, s.base)})
+		if err != nil {
+			return place{}, err
+		}
 		if ok && next.pos < limit.pos && next.seq < limit.seq {
-			return next
+			return next, nil
 		}
 		if ok {
 			break
 		}
 	}
-	return limit
+	return limit, nil
 }
 
 // findRecord looks for an intact record in a segment from a position on, with
-// a sequence that is not before from.seq.
-func (j *Journal) findRecord(s *segment, from place) (place, bool) {
+// a sequence that is not before from.seq. The error is that of a disk that can't
+// be read.
+func (j *Journal) findRecord(s *segment, from place) (at place, found bool, err error) {
 	const window = 1 << 20
 	var ra readAhead
 	// More records than this cannot stand between, but a piece of the
@@ -423,8 +432,10 @@ func (j *Journal) findRecord(s *segment, from place) (place, bool) {
 	latest := max(from.seq, s.first) + uint64(s.end-s.base)/recordHeader + 1
 	for pos := from.pos; pos+recordHeader <= s.end; {
 		n := int(min(window, s.end-pos))
-		if err := ra.fill(j, s, pos, n); err != nil {
-			return place{}, false
+		if err := ra.fill(j, s, pos, n); errors.Is(err, errCorrupt) {
+			break // the file is shorter than it was
+		} else if err != nil {
+			return place{}, false, err
 		}
 		b := ra.holds(pos, n)
 		for i := 0; i+recordHeader <= len(b); i++ {
@@ -438,11 +449,14 @@ func (j *Journal) findRecord(s *segment, from place) (place, bool) {
 			}
 			var r record
 			var one readAhead
-			if err := j.readRecord(pos+int64(i), &one, &r); err == nil && r.flags&flagMoved == 0 {
-				return place{seq, pos + int64(i)}, true
+			err := j.readRecord(pos+int64(i), &one, &r)
+			if err == nil && r.flags&flagMoved == 0 {
+				return place{seq, pos + int64(i)}, true, nil
+			} else if err != nil && !errors.Is(err, errCorrupt) {
+				return place{}, false, err
 			}
 		}
 		pos += int64(n - recordHeader + 1)
 	}
-	return place{}, false
+	return place{}, false, nil
 }

@@ -346,7 +346,7 @@ func (c *replayed) moveTo(to place) {
 
 // resolve finds the records of the messages in the open intervals, by walking
 // the journal from the place where each interval began.
-func (c *replayed) resolve() {
+func (c *replayed) resolve() error {
 	var at place
 	for _, v := range c.open {
 		if at.pos < v.pos || at.seq > v.from {
@@ -358,13 +358,15 @@ func (c *replayed) resolve() {
 			err := c.j.readRecord(pos, &c.j.scratch, &r)
 			switch {
 			case errors.Is(err, errCorrupt):
-				next := c.j.resync(at)
-				c.j.damaged("outstanding messages are damaged", int64(next.seq-at.seq), "cursor", c.name, "sequence", at.seq)
+				next, err := c.j.resync(at)
+				if err != nil {
+					return err
+				}
+				c.j.damaged(pos, "outstanding messages are damaged", int64(min(next.seq, v.to)-at.seq), "cursor", c.name, "sequence", at.seq)
 				at = next
 				continue
 			case err != nil:
-				c.j.damaged("outstanding messages could not be read", int64(v.to-at.seq), "cursor", c.name, "err", err)
-				return
+				return err // to go on would be to forget them
 			}
 			at.pos += int64(r.size)
 			if r.flags&flagMoved != 0 {
@@ -383,4 +385,5 @@ func (c *replayed) resolve() {
 	}
 	c.open, c.fates = nil, nil
 	c.logged = c.read
+	return nil
 }
