@@ -449,7 +449,7 @@ func (j *Journal) findRecord(s *segment, from place) (at place, found bool, err 
 			}
 			var r record
 			var one readAhead
-			err := j.readRecord(pos+int64(i), &one, &r)
+			err := j.readStored(pos+int64(i), &one, &r)
 			if err == nil && r.flags&flagMoved == 0 {
 				return place{seq, pos + int64(i)}, true, nil
 			} else if err != nil && !errors.Is(err, errCorrupt) {

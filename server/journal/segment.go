@@ -176,14 +176,20 @@ func (r *readAhead) fill(j *Journal, s *segment, pos int64, n int) error {
 	return nil
 }
 
-// readRecord reads the record at pos into rec, from memory when it is there,
-// else through ra. It returns errCorrupt when there is no intact record at
-// pos, and another error when the file could not be read.
+// readRecord reads the record at pos, where one begins, into rec: from memory
+// when it is there, else as readStored does.
 func (j *Journal) readRecord(pos int64, ra *readAhead, rec *record) error {
 	if b := j.inMemory(pos); b != nil {
 		getRecord(b[:peekSize(b)], rec)
 		return nil
 	}
+	return j.readStored(pos, ra, rec)
+}
+
+// readStored reads the record at pos into rec through ra. It returns errCorrupt
+// when there is no intact record at pos, which may be any position, and another
+// error when the file could not be read.
+func (j *Journal) readStored(pos int64, ra *readAhead, rec *record) error {
 	s := j.segmentAt(pos)
 	if s == nil || pos >= s.end {
 		return errCorrupt
