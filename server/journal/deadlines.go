@@ -21,19 +21,6 @@ func (e *entries) pushBack(l *list, slot uint32) {
 	l.n++
 }
 
-// pushFront puts slot at the beginning of l.
-func (e *entries) pushFront(l *list, slot uint32) {
-	it := e.get(slot)
-	it.prev, it.next = 0, l.head
-	if l.head != 0 {
-		e.get(l.head).prev = slot
-	} else {
-		l.tail = slot
-	}
-	l.head = slot
-	l.n++
-}
-
 // unlink takes slot out of l, in which it must be.
 func (e *entries) unlink(l *list, slot uint32) {
 	it := e.get(slot)
