@@ -426,7 +426,7 @@ func (j *Journal) resync(from place) (place, error) {
 // be read.
 func (j *Journal) findRecord(s *segment, from place) (at place, found bool, err error) {
 	const window = 1 << 20
-	var ra readAhead
+	var ra, one readAhead
 	// More records than this cannot stand between, but a piece of the
 	// journal may be missing before the segment.
 	latest := max(from.seq, s.first) + uint64(s.end-s.base)/recordHeader + 1
@@ -447,8 +447,15 @@ func (j *Journal) findRecord(s *segment, from place) (at place, found bool, err 
 			if size > recordSize(j.maxBody, 1) || pos+int64(i+size) > s.end {
 				continue
 			}
+			if i+size <= len(b) {
+				// Nearly always: no further read, however often it looks
+				// like a record and is none.
+				if binary.LittleEndian.Uint32(b[i+4:])&flagMoved == 0 && intact(b[i:i+size]) {
+					return place{seq, pos + int64(i)}, true, nil
+				}
+				continue
+			}
 			var r record
-			var one readAhead
 			err := j.readStored(pos+int64(i), &one, &r)
 			if err == nil && r.flags&flagMoved == 0 {
 				return place{seq, pos + int64(i)}, true, nil
