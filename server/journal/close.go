@@ -102,7 +102,15 @@ func (j *Journal) Idle() {
 	j.scratch.drop()
 	for _, c := range j.cursors {
 		c.ahead.drop()
+		if c.out.len() == 0 {
+			c.out.reset()
+			c.heap = dueHeap{}
+		}
 	}
+	if len(j.deferred) == 0 {
+		j.deferred = nil
+	}
+	j.events.buf, j.events.block, j.events.dirty = nil, nil, nil // nothing waits: it is not dirty
 	if !j.neverSync && (j.unflushed || j.syncing.Load() != 0) {
 		return // the files are still wanted
 	}

@@ -1,0 +1,285 @@
+package journal_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/nsqloop/nsqloop/server/journal"
+)
+
+// turn publishes some messages, delivers and finishes them, and writes it all.
+func turn(t testing.TB, j *journal.Journal, body []byte) {
+	var seqs [50]uint64
+	for range seqs {
+		j.Append(1, 0, body)
+	}
+	if err := j.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range j.Cursors() {
+		for i := range seqs {
+			var d journal.Delivery
+			if ok, err := c.Next(1, 100, 1, &d); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+			seqs[i] = d.Seq
+		}
+		for _, seq := range seqs {
+			if err := c.Finish(seq, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := j.WriteEvents(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestJournal_AllocatesNothingPerMessage(t *testing.T) {
+	for name, o := range map[string]journal.Options{
+		"memory": {FS: journal.Memory(), Volatile: true, NeverSync: true},
+		"disk":   {FS: journal.OSDir(filepath.Join(t.TempDir(), "t")), NeverSync: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o.SegmentBytes = 1 << 30 // a new segment allocates its file
+			j, _, err := journal.Open(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			j.CreateCursor("a", journal.CursorOptions{})
+			j.CreateCursor("b", journal.CursorOptions{})
+			body := make([]byte, 20)
+			for range 50 {
+				turn(t, j, body)
+			}
+			// In memory the file itself grows now and then.
+			if n := testing.AllocsPerRun(200, func() { turn(t, j, body) }); n >= 1 {
+				t.Errorf("%v allocations in a turn of 50 messages and 2 cursors", n)
+			}
+			if err := j.Remove(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// counted is a directory that knows how many of its files are open.
+type counted struct {
+	journal.FS
+	open int
+	read int64
+}
+
+type countedFile struct {
+	journal.File
+	dir *counted
+}
+
+func (d *counted) Open(name string, create bool) (journal.File, error) {
+	f, err := d.FS.Open(name, create)
+	if err != nil {
+		return nil, err
+	}
+	d.open++
+	return &countedFile{f, d}, nil
+}
+
+func (f *countedFile) Close() error {
+	f.dir.open--
+	return f.File.Close()
+}
+
+func (f *countedFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(p, off)
+	f.dir.read += int64(n)
+	return n, err
+}
+
+func TestIdle_HoldsNoFileAndLittleMemory(t *testing.T) {
+	const many = 200
+	dirs := make([]*counted, many)
+	journals := make([]*journal.Journal, many)
+	var blocks journal.Blocks
+	var before, after runtime.MemStats
+	root := t.TempDir()
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range journals {
+		dirs[i] = &counted{FS: journal.OSDir(filepath.Join(root, fmt.Sprint(i)))}
+		j, _, err := journal.Open(journal.Options{FS: dirs[i], Blocks: &blocks})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.CreateCursor("c", journal.CursorOptions{})
+		turn(t, j, make([]byte, 20))
+		if err := j.Sync()(); err != nil {
+			t.Fatal(err)
+		}
+		j.Idle()
+		if dirs[i].open != 0 {
+			t.Fatalf("%d files are open in an idle journal", dirs[i].open)
+		}
+		journals[i] = j
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / many
+	t.Logf("an idle journal with a cursor that had 50 messages in flight: %d bytes", each)
+	if each > 2<<10 {
+		t.Errorf("an idle journal holds %d bytes", each)
+	}
+	runtime.KeepAlive(journals)
+}
+
+// TestOpen_ReadsLittleOfALongJournal: when only publishes happened, the log
+// still knows about where the journal ends.
+func TestOpen_ReadsLittleOfALongJournal(t *testing.T) {
+	fs := journal.Memory()
+	o := journal.Options{FS: fs, SegmentBytes: 8 << 20, NeverSync: true}
+	j, _, err := journal.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := make([]byte, 10<<10)
+	for range 6000 {
+		j.Append(1, 0, body)
+		if j.Uncommitted() < 20 {
+			continue
+		}
+		if err := j.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if j.Dirty() {
+			if err := j.WriteEvents(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	// Killed.
+	dir := &counted{FS: fs}
+	o.FS = dir
+	k, rec, err := journal.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.Depth() != 6000 {
+		t.Fatalf("depth %d, want 6000", k.Depth())
+	}
+	if dir.read > 10<<20 {
+		t.Errorf("%d of %d bytes were read, %d messages", dir.read, k.Bytes(), rec.Messages)
+	}
+}
+
+// BenchmarkOpen opens a journal of waiting messages after it was closed and
+// after its process was killed. JOURNAL_MANY=1 tries ten million.
+func BenchmarkOpen(b *testing.B) {
+	counts := []int{1_000_000}
+	if os.Getenv("JOURNAL_MANY") != "" {
+		counts = append(counts, 10_000_000)
+	}
+	for _, n := range counts {
+		for _, kill := range []bool{false, true} {
+			b.Run(fmt.Sprintf("n=%d/kill=%v", n, kill), func(b *testing.B) {
+				dir := filepath.Join(b.TempDir(), "t")
+				j := filled(b, journal.Options{FS: journal.OSDir(dir), NeverSync: true}, n, 0)
+				if !kill {
+					if err := j.Close(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ResetTimer()
+				for range b.N {
+					k, _, err := journal.Open(journal.Options{FS: journal.OSDir(dir), NeverSync: true})
+					if err != nil || k.Cursors()[0].Depth() != int64(n) {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// filled is a journal with a cursor and n messages, due then.
+func filled(b testing.TB, o journal.Options, n int, due int64) *journal.Journal {
+	j, _, err := journal.Open(o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	j.CreateCursor("c", journal.CursorOptions{})
+	body := make([]byte, 100)
+	for i := range n {
+		j.Append(1, due, body)
+		if i%1000 == 999 {
+			if err := j.Commit(); err != nil {
+				b.Fatal(err)
+			}
+			if err := j.WriteEvents(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	return j
+}
+
+func BenchmarkDeferredMemory(b *testing.B) {
+	const n = 1_000_000
+	var before, after runtime.MemStats
+	for range b.N {
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		j := filled(b, journal.Options{FS: journal.OSDir(filepath.Join(b.TempDir(), "t")), NeverSync: true}, n, 1<<50)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/msg")
+		if j.Cursors()[0].Deferred() != n {
+			b.Fatal("not all are deferred")
+		}
+	}
+}
+
+// BenchmarkBehind reads what is no longer in memory, with several cursors.
+func BenchmarkBehind(b *testing.B) {
+	for _, cursors := range []int{1, 4} {
+		b.Run(fmt.Sprint(cursors), func(b *testing.B) {
+			const n = 100_000
+			b.ReportAllocs()
+			for range b.N {
+				b.StopTimer()
+				j := filled(b, journal.Options{FS: journal.OSDir(filepath.Join(b.TempDir(), "t")), NeverSync: true}, 0, 0)
+				for i := range cursors - 1 {
+					j.CreateCursor(fmt.Sprint(i), journal.CursorOptions{})
+				}
+				for range n / 1000 {
+					for range 1000 {
+						j.Append(1, 0, make([]byte, 100))
+					}
+					if err := j.Commit(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				j.Idle()
+				b.StartTimer()
+				for range n / 50 {
+					for _, c := range j.Cursors() {
+						for range 50 {
+							var d journal.Delivery
+							if ok, err := c.Next(1, 100, 1, &d); !ok || err != nil {
+								b.Fatal(ok, err)
+							}
+							if err := c.Finish(d.Seq, 1); err != nil {
+								b.Fatal(err)
+							}
+						}
+					}
+					if err := j.WriteEvents(); err != nil {
+						b.Fatal(err)
+					}
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n*cursors), "ns/msg")
+		})
+	}
+}
