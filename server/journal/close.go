@@ -46,7 +46,9 @@ func (j *Journal) Sync() func() error {
 		if names {
 			note(fs.SyncDir())
 		}
-		if first == nil {
+		if first != nil {
+			j.syncFailed.Store(true)
+		} else {
 			// Only now is the new cursor file sure to be there after a loss
 			// of power, so only now may the old one go. What stays is found
 			// by the next Open.
@@ -59,8 +61,13 @@ func (j *Journal) Sync() func() error {
 }
 
 // prove opens what an earlier process has written and perhaps not synced, for
-// the first Sync.
+// the first Sync, and for the one after a Sync that failed. What a disk has
+// dropped when it failed no later fsync brings back: whoever was told of the
+// failure must publish again.
 func (j *Journal) prove() error {
+	if j.syncFailed.Swap(false) {
+		j.unproven = true
+	}
 	if !j.unproven {
 		return nil
 	}

@@ -76,3 +76,28 @@ func TestSync_WhatItCoveredSurvivesEveryPowerCut(t *testing.T) {
 		})
 	}
 }
+
+// TestSync_AfterAFailedOneBeginsFromScratch: names that could not be made
+// durable are so after the next Sync.
+func TestSync_AfterAFailedOneBeginsFromScratch(t *testing.T) {
+	for cut := range uint64(20) {
+		m := newLife(t, 3)
+		m.create(false)
+		for range 10 {
+			if err := m.publish(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := m.writeEvents(); err != nil {
+			t.Fatal(err)
+		}
+		m.disk.FailNext("syncdir", nil)
+		if err := m.sync(); err == nil {
+			t.Fatal("the directory was not synced, and nobody said so")
+		}
+		if err := m.sync(); err != nil {
+			t.Fatal(err)
+		}
+		m.crash(true, cut)
+	}
+}

@@ -90,6 +90,8 @@ type Journal struct {
 	uncut    bool     // the tail segment holds refused bytes behind its end
 	unproven bool     // an earlier process may have left what is not synced
 
+	syncFailed atomic.Bool // the last Sync did, so the next begins from scratch
+
 	unflushed bool         // something was written since the last Sync
 	syncing   atomic.Int32 // functions returned by Sync that have not finished; they run on other goroutines
 	scratch   readAhead

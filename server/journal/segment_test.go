@@ -1,0 +1,296 @@
+package journal_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/nsqloop/nsqloop/server/journal"
+	"github.com/nsqloop/nsqloop/server/journal/journaltest"
+)
+
+// next takes a message that must be there.
+func next(t testing.TB, c *journal.Cursor, now, deadline int64) journal.Delivery {
+	t.Helper()
+	var d journal.Delivery
+	if ok, err := c.Next(now, deadline, 1, &d); !ok || err != nil {
+		t.Fatalf("%s: nothing to take: %v, %v", c.Name(), ok, err)
+	}
+	return d
+}
+
+func opened(t testing.TB, o journal.Options) *journal.Journal {
+	t.Helper()
+	j, _, err := journal.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func put(t testing.TB, j *journal.Journal, size int, due int64) uint64 {
+	t.Helper()
+	seq := j.Append(1, due, numbered(j.NextSeq(), size))
+	if err := j.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	return seq
+}
+
+// numbered is a body that depends on its sequence in every byte.
+func numbered(seq uint64, size int) []byte {
+	body := make([]byte, size)
+	for i := range body {
+		body[i] = byte(seq + uint64(i)*7)
+	}
+	return body
+}
+
+func flush(t testing.TB, j *journal.Journal) {
+	t.Helper()
+	if err := j.WriteEvents(); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Check(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSegment_CursorsFarApart reads from the files at three places in turn,
+// with records that are larger than the read-ahead among them, and lets go of
+// what all have read, though nothing is published meanwhile.
+func TestSegment_CursorsFarApart(t *testing.T) {
+	j := opened(t, journal.Options{FS: journal.OSDir(filepath.Join(t.TempDir(), "t")), SegmentBytes: 256 << 10})
+	var cursors []*journal.Cursor
+	for i := range 3 {
+		cursors = append(cursors, j.CreateCursor(fmt.Sprint(i), journal.CursorOptions{}))
+	}
+	const n = 600
+	sizes := make([]int, n)
+	for i := range sizes {
+		sizes[i] = 1000 + i
+		if i%50 == 7 {
+			sizes[i] = 200 << 10
+		}
+		put(t, j, sizes[i], 0)
+	}
+	flush(t, j)
+	j.Idle()
+	peak := j.Segments()
+	read := [3]int{}
+	one := func(i int) {
+		d := next(t, cursors[i], 1, 100)
+		if d.Seq != uint64(read[i]) || string(d.Body) != string(numbered(d.Seq, sizes[read[i]])) {
+			t.Fatalf("cursor %d: message %d is not what it was, want %d", i, d.Seq, read[i])
+		}
+		read[i]++
+		if err := cursors[i].Finish(d.Seq, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 300 {
+		one(1)
+	}
+	for range 500 {
+		one(2)
+	}
+	flush(t, j)
+	if j.Segments() != peak {
+		t.Fatal("segments went that a cursor has not read")
+	}
+	for read[0] < n {
+		for i := range cursors {
+			if read[i] < n {
+				one(i)
+			}
+		}
+		if j.Dirty() {
+			flush(t, j)
+		}
+	}
+	flush(t, j)
+	if j.Segments() != 1 {
+		t.Errorf("%d of %d segments are left of a journal that was read", j.Segments(), peak)
+	}
+}
+
+// TestSegment_StragglersDoNotPinMany keeps one message of each segment.
+func TestSegment_StragglersDoNotPinMany(t *testing.T) {
+	fs := journal.Memory()
+	o := journal.Options{FS: fs, SegmentBytes: 4 << 10}
+	j := opened(t, o)
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	kept := 0
+	for i := range 1000 {
+		put(t, j, 100, 0)
+		d := next(t, c, 1, 100)
+		if i%40 != 0 {
+			if err := c.Finish(d.Seq, 1); err != nil {
+				t.Fatal(err)
+			}
+		} else {
+			kept++
+		}
+		flush(t, j)
+	}
+	if j.Segments() > 8 {
+		t.Errorf("%d stragglers keep %d segments", kept, j.Segments())
+	}
+	j = opened(t, o) // killed
+	c = j.Cursors()[0]
+	if c.Depth() != int64(kept) {
+		t.Fatalf("depth %d after a kill, want %d", c.Depth(), kept)
+	}
+	for range kept {
+		if d := next(t, c, 1, 100); d.Attempts != 2 || string(d.Body) != string(numbered(d.Seq, 100)) {
+			t.Fatalf("straggler %d has %d attempts and body %q", d.Seq, d.Attempts, d.Body)
+		}
+	}
+}
+
+// TestSegment_FullDisk: refused messages never appear, nothing is lost, and
+// consuming makes room again.
+func TestSegment_FullDisk(t *testing.T) {
+	disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+	o := journal.Options{FS: disk.Dir("t"), SegmentBytes: 4 << 10}
+	j := opened(t, o)
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	flush(t, j)
+	disk.SetCapacity(20 << 10)
+	committed := 0
+	refuse := func() {
+		j.Append(1, 0, numbered(1<<20, 100)) // like no message that was accepted
+		if err := j.Commit(); !errors.Is(err, syscall.ENOSPC) {
+			t.Fatalf("commit on a full disk: %v", err)
+		}
+	}
+	for {
+		j.Append(1, 0, numbered(j.NextSeq(), 100))
+		if err := j.Commit(); err != nil {
+			break
+		}
+		committed++
+	}
+	for range 3 {
+		refuse()
+	}
+	for i := range committed {
+		d := next(t, c, 1, 100)
+		if d.Seq != uint64(i) || string(d.Body) != string(numbered(d.Seq, 100)) {
+			t.Fatalf("message %d is not what it was", d.Seq)
+		}
+		if err := c.Finish(d.Seq, 1); err != nil {
+			t.Fatal(err)
+		}
+		_ = j.WriteEvents() // there may be no room for it until segments go
+	}
+	flush(t, j)
+	for range 20 {
+		put(t, j, 100, 0)
+		committed++
+	}
+	disk.Kill()
+	j = opened(t, journal.Options{FS: disk.Dir("t"), SegmentBytes: 4 << 10})
+	c = j.Cursors()[0]
+	if c.Depth() != 20 {
+		t.Fatalf("depth %d, want the 20 messages published since", c.Depth())
+	}
+	for range 20 {
+		if d := next(t, c, 1, 100); string(d.Body) != string(numbered(d.Seq, 100)) {
+			t.Fatalf("message %d was refused", d.Seq)
+		}
+	}
+}
+
+func TestCursor_AttemptsWrapAsTheFieldDoes(t *testing.T) {
+	j := opened(t, journal.Options{FS: journal.Memory()})
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	put(t, j, 1, 0)
+	for i := range 1<<16 + 2 {
+		d := next(t, c, 1, 100)
+		if d.Attempts != uint16(i+1) {
+			t.Fatalf("delivery %d has %d attempts", i+1, d.Attempts)
+		}
+		if err := c.Requeue(d.Seq, 1, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	flush(t, j)
+}
+
+func TestCursor_FreshAndRequeuedTakeTurns(t *testing.T) {
+	j := opened(t, journal.Options{FS: journal.Memory()})
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	for range 8 {
+		put(t, j, 1, 0)
+	}
+	for range 4 {
+		next(t, c, 1, 100)
+	}
+	c.Release(1, func(uint64) {})
+	var got []uint64
+	for range 8 {
+		got = append(got, next(t, c, 1, 100).Seq)
+	}
+	if fmt.Sprint(got) != "[0 4 1 5 2 6 3 7]" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestCursor_TouchIsCapped(t *testing.T) {
+	j := opened(t, journal.Options{FS: journal.Memory()})
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	put(t, j, 1, 0)
+	next(t, c, 10, 20)
+	for _, step := range []struct{ deadline, want int64 }{{40, 40}, {1000, 110}, {30, 30}, {111, 110}} {
+		if err := c.Touch(0, 1, step.deadline, 100); err != nil {
+			t.Fatal(err)
+		}
+		if at, ok := c.Due(); !ok || at != step.want {
+			t.Errorf("touched until %d: due at %d, want %d", step.deadline, at, step.want)
+		}
+	}
+}
+
+// TestCursor_TimeoutsInOrder mixes timeouts, more than there are lists, with a
+// clock that goes back.
+func TestCursor_TimeoutsInOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	j := opened(t, journal.Options{FS: journal.Memory()})
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	at := map[uint64]int64{}
+	now := int64(1000)
+	for range 500 {
+		put(t, j, 1, 0)
+		now += int64(rng.IntN(20)) - 5
+		deadline := now + 10*int64(1+rng.IntN(15))
+		at[next(t, c, now, deadline).Seq] = deadline
+	}
+	for len(at) > 0 {
+		first := int64(1 << 62)
+		for _, deadline := range at {
+			first = min(first, deadline)
+		}
+		if due, ok := c.Due(); !ok || due != first {
+			t.Fatalf("due at %d, want %d", due, first)
+		}
+		if n, _ := c.Expire(first-1, nil); n != 0 {
+			t.Fatal("a message timed out too early")
+		}
+		n, _ := c.Expire(first, func(seq uint64, _ uint32) {
+			if at[seq] != first {
+				t.Fatalf("%d timed out at %d, want %d", seq, first, at[seq])
+			}
+			delete(at, seq)
+		})
+		if n == 0 {
+			t.Fatal("nothing timed out")
+		}
+		if err := j.Check(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
