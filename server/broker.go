@@ -89,7 +89,7 @@ func (s *Server) openTopic(name string) (*topic, error) {
 		if err != nil {
 			return nil, fmt.Errorf("create topic %s: %w", name, err)
 		}
-		fs, t.onDisk = s.o.fs(dir), true
+		fs, t.onDisk = dir, true
 	}
 	if err := t.open(fs, s.serial+1); err != nil {
 		return nil, err
@@ -166,7 +166,7 @@ func (s *Server) recoverTopics() error {
 	sideBySide(len(names), func(i int) {
 		t := s.newTopic(names[i])
 		t.onDisk = true
-		if errs[i] = t.open(s.o.fs(s.path.topicDir(t.name)), 0); errs[i] == nil {
+		if errs[i] = t.open(s.path.topic(t.name), 0); errs[i] == nil {
 			t.j.Idle() // until it is used
 		}
 		topics[i] = t
@@ -184,7 +184,7 @@ func (s *Server) recoverTopics() error {
 		if t.j.NextSeq()>>sequenceBits > 0 {
 			continue
 		}
-		if err = t.open(s.o.fs(s.path.topicDir(t.name)), s.serial+1); err == nil {
+		if err = t.open(s.path.topic(t.name), s.serial+1); err == nil {
 			s.enter(t)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/server/journal"
 )
 
 // The data path holds one directory per topic, and in it the topic's journal.
@@ -19,13 +20,21 @@ import (
 
 // dataPath is a data path that this process holds.
 type dataPath struct {
+	disk journal.Disk
+	dir  string   // "" when the disk is not the operating system's
+	lock *os.File // nil then
+}
+
+// osDisk is a directory of the operating system. open makes the file system of
+// one in it.
+type osDisk struct {
 	dir  string
-	lock *os.File
+	open func(dir string) journal.FS
 }
 
 // openDataPath locks dir, which must exist, and refuses it when it holds the
 // messages of another program.
-func openDataPath(dir string) (*dataPath, error) {
+func openDataPath(dir string, open func(dir string) journal.FS) (*dataPath, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open data path: %w", err)
@@ -37,7 +46,7 @@ func openDataPath(dir string) (*dataPath, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &dataPath{dir: dir, lock: lock}
+	d := &dataPath{disk: osDisk{dir, open}, dir: dir, lock: lock}
 	if err := d.refuseForeign(); err != nil {
 		d.close()
 		return nil, err
@@ -80,39 +89,62 @@ func (d *dataPath) close() error {
 // topics returns the names of the topics that are there, in the order of their
 // directories, and the directories that look like one but name none.
 func (d *dataPath) topics() (names, strange []string, err error) {
-	entries, err := os.ReadDir(d.dir)
+	dirs, err := d.disk.List()
 	if err != nil {
 		return nil, nil, fmt.Errorf("read data path: %w", err)
 	}
-	for _, e := range entries {
-		if !e.IsDir() || !strings.HasPrefix(e.Name(), dirPrefix) {
+	for _, dir := range dirs {
+		if !strings.HasPrefix(dir, dirPrefix) {
 			continue
 		}
-		if name, ok := topicName(e.Name()); ok {
+		if name, ok := topicName(dir); ok {
 			names = append(names, name)
 		} else {
-			strange = append(strange, e.Name())
+			strange = append(strange, dir)
 		}
 	}
 	return names, strange, nil
 }
 
-// topicDir is the directory of a topic.
-func (d *dataPath) topicDir(topic string) string { return filepath.Join(d.dir, dirName(topic)) }
+// topic is the directory of a topic, which may not be there yet.
+func (d *dataPath) topic(name string) journal.FS { return d.disk.Dir(dirName(name)) }
 
-// create makes the directory of a topic, if it is not there, and returns its
-// path.
-func (d *dataPath) create(topic string) (string, error) {
-	dir := d.topicDir(topic)
-	if err := os.Mkdir(dir, 0o700); err != nil && !os.IsExist(err) {
-		return "", err
+// create makes the directory of a topic, if it is not there, and returns it.
+func (d *dataPath) create(topic string) (journal.FS, error) {
+	if err := d.disk.Make(dirName(topic)); err != nil {
+		return nil, err
 	}
-	return dir, nil
+	return d.topic(topic), nil
 }
 
 // sync makes the list of topics safe from a power loss. It may be called from
 // any goroutine.
-func (d *dataPath) sync() error {
+func (d *dataPath) sync() error { return d.disk.Sync() }
+
+func (d osDisk) List() ([]string, error) {
+	entries, err := os.ReadDir(d.dir)
+	if err != nil {
+		return nil, err
+	}
+	var dirs []string
+	for _, e := range entries {
+		if e.IsDir() {
+			dirs = append(dirs, e.Name())
+		}
+	}
+	return dirs, nil
+}
+
+func (d osDisk) Make(name string) error {
+	if err := os.Mkdir(filepath.Join(d.dir, name), 0o700); err != nil && !os.IsExist(err) {
+		return err
+	}
+	return nil
+}
+
+func (d osDisk) Dir(name string) journal.FS { return d.open(filepath.Join(d.dir, name)) }
+
+func (d osDisk) Sync() error {
 	f, err := os.Open(d.dir)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ type metadataWriter struct {
 
 // changed has the file written soon.
 func (m *metadataWriter) changed() {
-	if m.s.path == nil || m.s.closed {
+	if m.s.path == nil || m.s.path.dir == "" || m.s.closed {
 		return
 	}
 	m.version++
@@ -85,7 +85,7 @@ func (m *metadataWriter) finish() {
 	if m.timer != nil {
 		m.timer.Stop()
 	}
-	if m.s.path != nil {
+	if m.s.path != nil && m.s.path.dir != "" {
 		m.version++
 		m.note(m.save(m.s.metadataState(), m.version))
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -58,13 +59,26 @@ type Server struct {
 // New makes a server on l, recovers what the data path holds, and listens. It
 // does not wait for l, which need not run yet. When l shuts down, so does the
 // server.
-func New(l loop.Loop, o Options) (*Server, error) {
+func New(l loop.Loop, o Options) (*Server, error) { return newServer(l, o, nil) }
+
+// NewOnDisk makes a server as New does, on a disk of the caller's in place of a
+// directory: one that fails on purpose, say, as package journaltest has.
+// Options.DataPath only names it then. Nobody but the server may use the disk
+// meanwhile. The list of topics for other tools, nsqd.dat, is not written.
+func NewOnDisk(l loop.Loop, o Options, d journal.Disk) (*Server, error) {
+	o.DataPath = cmp.Or(o.DataPath, "disk")
+	return newServer(l, o, &dataPath{disk: d})
+}
+
+// newServer makes a server. path is nil when Options.DataPath says where to keep
+// messages, or not to.
+func newServer(l loop.Loop, o Options, path *dataPath) (*Server, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		l: l, o: o, log: o.Logger,
+		l: l, o: o, log: o.Logger, path: path,
 		byName:      map[string]*topic{},
 		subscribers: map[uint32]*conn{},
 	}
@@ -96,14 +110,16 @@ func (s *Server) open() error {
 	if s.tlsConfig != nil {
 		s.tlsConfig.Time = s.l.Now // handshakes of clients run on the loop
 	}
-	if s.o.DataPath != "" {
-		if s.path, err = openDataPath(s.o.DataPath); err != nil {
-			return err
-		}
-		if err = s.recoverTopics(); err != nil {
+	if s.path == nil && s.o.DataPath != "" {
+		if s.path, err = openDataPath(s.o.DataPath, s.o.fs); err != nil {
 			return err
 		}
 		s.checkMetadata()
+	}
+	if s.path != nil {
+		if err = s.recoverTopics(); err != nil {
+			return err
+		}
 	}
 	if s.o.TCPAddress != "" {
 		var err error

@@ -2,6 +2,23 @@ package journal
 
 import "io"
 
+// Disk is a directory of directories, each with the journal of one topic: what
+// a server asks of its data path. Its methods may be called from any goroutine.
+type Disk interface {
+	// List returns the names of the directories in increasing order.
+	List() ([]string, error)
+
+	// Make makes a directory. One that is there already is no error.
+	Make(name string) error
+
+	// Dir returns the directory of that name, which need not be there yet.
+	Dir(name string) FS
+
+	// Sync makes the list of directories durable: those made and removed so
+	// far stay so after a power cut.
+	Sync() error
+}
+
 // FS is one directory of files, all that a journal asks of a disk. [OSDir] and
 // [Memory] make one; tests have others, which fail on demand.
 //

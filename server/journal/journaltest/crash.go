@@ -24,13 +24,21 @@ func (d *Disk) Kill() {
 // the first ones, or any of them, since a disk writes in the order it likes. A
 // write may stay in part, in blocks of 512 bytes; where the file grew without
 // them there are zeroes. Names are decided in the same way: what was made,
-// renamed or removed may not have been.
+// renamed or removed may not have been. A directory that was made and not synced
+// may be gone with all in it.
 func (d *Disk) PowerCut(rng *rand.Rand) {
 	d.Kill()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, name := range sortedKeys(d.dirs) {
 		dir := d.dirs[name]
+		if dir.lost {
+			dir.lost = false
+			if rng.IntN(2) == 0 {
+				delete(d.dirs, name)
+				continue
+			}
+		}
 		survive(rng, len(dir.pending), func(i int, _ bool) { dir.pending[i].apply(dir.durable) })
 		dir.names = maps.Clone(dir.durable)
 		dir.pending = nil

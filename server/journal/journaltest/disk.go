@@ -29,6 +29,9 @@ type dir struct {
 	names   map[string]*file
 	durable map[string]*file
 	pending []change
+
+	made bool // by Make, and not removed since: it is there, files or not
+	lost bool // made and not synced since: a power cut may take it, and all in it
 }
 
 // change is a change of names: file gets the name to, or loses the one it has.
@@ -63,6 +66,50 @@ func (d *Disk) Dir(name string) journal.FS {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return &openDir{d: d, dir: d.dir(name), name: name, life: d.life}
+}
+
+// List returns the names of the directories that were made, or have files in
+// them, in increasing order. With Make, Dir and Sync it makes a Disk a
+// [journal.Disk].
+func (d *Disk) List() ([]string, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.next("list", ""); err != nil {
+		return nil, &fs.PathError{Op: "list", Path: "/", Err: err}
+	}
+	var names []string
+	for _, name := range sortedKeys(d.dirs) {
+		if dir := d.dirs[name]; dir.made || len(dir.names) > 0 {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
+// Make makes a directory. Until Sync, a power cut may take it.
+func (d *Disk) Make(name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.next("mkdir", name); err != nil {
+		return &fs.PathError{Op: "mkdir", Path: name, Err: err}
+	}
+	if dir := d.dir(name); !dir.made {
+		dir.made, dir.lost = true, len(dir.names) == 0
+	}
+	return nil
+}
+
+// Sync makes durable which directories there are.
+func (d *Disk) Sync() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.next("syncdir", ""); err != nil {
+		return &fs.PathError{Op: "syncdir", Path: "/", Err: err}
+	}
+	for _, dir := range d.dirs {
+		dir.lost = false
+	}
+	return nil
 }
 
 // Dirs returns the names of the directories with files in them, in increasing
@@ -118,6 +165,7 @@ func (d *Disk) Clone(rng *rand.Rand) *Disk {
 	clone.capacity = d.capacity
 	for name, from := range d.dirs {
 		to := clone.dir(name)
+		to.made, to.lost = from.made, from.lost
 		for name, f := range from.names {
 			to.names[name] = copyOf(f)
 		}

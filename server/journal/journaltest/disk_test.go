@@ -499,3 +499,43 @@ func TestDisk_IsDeterministic(t *testing.T) {
 		}
 	}
 }
+
+func TestDisk_DirectoryWithoutSyncMayBeLost(t *testing.T) {
+	kept, lost := 0, 0
+	for seed := range uint64(40) {
+		d := New(rand.New(rand.NewPCG(seed, 1)))
+		for _, name := range []string{"early", "late"} {
+			if err := d.Make(name); err != nil {
+				t.Fatal(err)
+			}
+			f, err := d.Dir(name).Open("f", true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(f.Sync(), d.Dir(name).SyncDir()); err != nil {
+				t.Fatal(err)
+			}
+			if name == "early" {
+				if err := d.Sync(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		d.PowerCut(rand.New(rand.NewPCG(seed, 2)))
+		names, err := d.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch strings.Join(names, " ") {
+		case "early late":
+			kept++
+		case "early":
+			lost++
+		default:
+			t.Fatalf("seed %d: left are %q", seed, names)
+		}
+	}
+	if kept == 0 || lost == 0 {
+		t.Errorf("the directory that was not synced was kept %d times and lost %d times, want some of each", kept, lost)
+	}
+}

@@ -18,7 +18,7 @@
 //
 // The operations have names, which faults are given and errors begin with:
 //
-//	create truncate write sync rename remove removeall syncdir   counted
+//	create truncate write sync rename remove removeall mkdir syncdir   counted
 //	open size read list close                                    not counted
 //
 // Those that change the disk, or make a change durable, are counted; they are

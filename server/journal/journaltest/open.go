@@ -99,6 +99,7 @@ func (o *openDir) RemoveAll() error {
 	}
 	if err == nil {
 		o.dir.settle()
+		o.dir.made, o.dir.lost = false, false
 	}
 	return err
 }
