@@ -22,7 +22,6 @@
 // received allocates.
 //
 // The package also holds what readers and writers share: the errors that nsqd
-// answers with ([Error] and a variable for each code), the checks of names,
-// sizes and delays that nsqd would make ([CheckTopic] and its sisters), and
-// the query to nsqlookupd ([Lookupd]).
+// answers with ([Error] and a variable for each code), and the checks of names,
+// sizes and delays that nsqd would make ([CheckTopic] and its sisters).
 package client

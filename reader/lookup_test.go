@@ -58,7 +58,7 @@ func TestReader_PollTimes_190_191(t *testing.T) {
 		var polls []time.Duration
 		w.lookups.answers["l:4161"] = func() (int, string) {
 			polls = append(polls, w.Now().Sub(start))
-			return 404, "{}"
+			return 200, producers("nowhere:4150") // nobody: more polls, see 192
 		}
 		w.reader(Options{Lookupds: []string{"l:4161"}, LookupdPollInterval: 10 * time.Second})
 		w.Run(40 * time.Second)
@@ -83,7 +83,7 @@ func TestReader_PollTimes_190_191(t *testing.T) {
 func TestReader_NoJitter_191(t *testing.T) {
 	w := newWorld(t, looptest.Options{})
 	n := 0
-	w.lookups.answers["l:4161"] = func() (int, string) { n++; return 404, "{}" }
+	w.lookups.answers["l:4161"] = func() (int, string) { n++; return 200, producers("nowhere:4150") }
 	w.reader(Options{Lookupds: []string{"l:4161"}, LookupdPollJitter: -1, LookupdPollInterval: 10 * time.Second})
 	w.Run(10*time.Second + 10*time.Millisecond)
 	if n != 2 {
@@ -237,6 +237,37 @@ func TestReader_AddAndRemoveLookupd_202_204(t *testing.T) {
 	}
 	if len(w.lookups.asked) < 4 {
 		t.Errorf("the other one was asked %d times in five minutes", len(w.lookups.asked))
+	}
+}
+
+// TestReader_QuickPollsWhileThereIsNothing_192 starts a reader before its topic
+// exists: after a minute without it, it is found within 6 s and not within 60.
+func TestReader_QuickPollsWhileThereIsNothing_192(t *testing.T) {
+	w := newWorld(t, looptest.Options{})
+	b := w.broker("nsqd")
+	w.lookups.names("l:4161")
+	r := w.reader(Options{Lookupds: []string{"l:4161"}, LookupdPollJitter: -1})
+	w.Run(62 * time.Second)
+	w.lookups.names("l:4161", b.addr)
+	w.within(7*time.Second, "the new topic", func() bool { return len(r.ready.slots) == 1 })
+	asked := len(w.lookups.asked)
+	w.Run(55 * time.Second)
+	if n := len(w.lookups.asked) - asked; n > 1 {
+		t.Errorf("%d polls within a minute of the find, want the regular one", n)
+	}
+}
+
+func TestReader_LookupdSecret_181(t *testing.T) {
+	w := newWorld(t, looptest.Options{})
+	b := w.broker("nsqd")
+	w.lookups.answers["l1:4161"] = func() (int, string) { return 404, `{"message":"TOPIC_NOT_FOUND"}` }
+	w.lookups.names("l2:4161", b.addr)
+	r := w.reader(Options{Lookupds: []string{"l1:4161", "l2:4161"}, LookupdSecret: "s3cret"})
+	w.connected(r, 1)
+	for _, h := range w.lookups.headers {
+		if got := h.Get("Authorization"); got != "Bearer s3cret" {
+			t.Errorf("Authorization: got %q", got)
+		}
 	}
 }
 

@@ -91,7 +91,7 @@ func (r *Reader) onConnClosed(c *conn, before connState, err error) {
 			n.redial.Reset()
 		}
 		if n.found {
-			r.discovery.soon()
+			r.discovery.Soon()
 		}
 	}
 	r.tend(n, before < subscribed && permanent(err))

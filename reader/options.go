@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/client"
+	"github.com/nsqloop/nsqloop/client/lookup"
 )
 
 // Handler processes one message. Its result is the answer, unless the message
@@ -100,8 +101,17 @@ type Options struct {
 	// LookupdPollJitter times a random part of it delays the polls after the
 	// first, once, so that many readers do not ask in step: 0 to 1, where 0
 	// means 0.3, and negative means none.
+	//
+	// Between those polls there are others: when a connection was lost, and
+	// while nobody names an nsqd, after a second at first and then each after
+	// a tenth of the time that it has been so.
 	LookupdPollInterval time.Duration
 	LookupdPollJitter   float64
+
+	// LookupdSecret, when not empty, is sent to the nsqlookupds as a bearer
+	// token. It is not taken from Client.AuthSecret: nsqlookupd speaks plain
+	// HTTP unless its address says https.
+	LookupdSecret string
 
 	// Filter, if set, sees the addresses of all nsqd that the nsqlookupd
 	// name, and returns those to connect to. It runs on the loop, before and
@@ -178,8 +188,8 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.MaxRequeueDelay, 15*time.Minute)
 	setDefault(&o.Backoff, Linear)
 	setDefault(&o.MaxBackoff, 128*time.Second)
-	setDefault(&o.LookupdPollInterval, time.Minute)
-	setDefault(&o.LookupdPollJitter, 0.3)
+	setDefault(&o.LookupdPollInterval, lookup.DefaultInterval)
+	setDefault(&o.LookupdPollJitter, lookup.DefaultJitter)
 	setDefault(&o.RedistributeInterval, 5*time.Second)
 	setDefault(&o.LowReadyIdleTimeout, 10*time.Second)
 	setDefault(&o.LowReadyTimeout, 30*time.Second)
@@ -264,10 +274,8 @@ func (o *Options) checkAddresses() error {
 			return fmt.Errorf("NSQDs: %s: %w", addr, ErrDuplicate)
 		}
 	}
-	for _, addr := range o.Lookupds {
-		if _, err := client.ParseLookupd(addr); err != nil {
-			return fmt.Errorf("Lookupds: %w", err)
-		}
+	if _, err := lookup.ParseAll(o.Lookupds); err != nil {
+		return fmt.Errorf("Lookupds: %w", err)
 	}
 	return nil
 }

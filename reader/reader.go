@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/client"
+	"github.com/nsqloop/nsqloop/client/lookup"
 	"github.com/nsqloop/nsqloop/internal/backoff"
 	"github.com/nsqloop/nsqloop/loop"
 )
@@ -32,7 +33,7 @@ type Reader struct {
 	// Of the loop.
 	epoch      time.Time // when the reader started; see now
 	nodes      []*node   // in the order in which they became known
-	discovery  discovery
+	discovery  *lookup.Poller
 	ready      ready
 	throttle   throttle
 	pauseTimer loop.Timer // the end of a pause of backoff
@@ -67,7 +68,7 @@ type Reader struct {
 	// removing can say at once, on any goroutine, whether they are in order.
 	config   sync.Mutex
 	nsqds    []string
-	lookupds []client.Lookupd
+	lookupds []lookup.Server
 
 	removeDrain func()
 }
@@ -96,16 +97,10 @@ func New(l loop.Loop, o Options) (*Reader, error) {
 		holdTimeout: int64(o.LowReadyTimeout),
 	}
 	r.throttle = throttle{strategy: backoff.Off{}} // until start
-	r.discovery.reader = r
-	for _, addr := range o.Lookupds {
-		at, err := client.ParseLookupd(addr)
-		if err != nil {
-			return nil, fmt.Errorf("reader options: Lookupds: %w", err)
-		}
-		if !slices.Contains(r.lookupds, at) { // the same in two notations is one
-			r.lookupds = append(r.lookupds, at)
-		}
+	if r.lookupds, err = lookup.ParseAll(o.Lookupds); err != nil {
+		return nil, fmt.Errorf("reader options: Lookupds: %w", err)
 	}
+	r.discovery = r.discover()
 	if o.Workers > 0 {
 		r.workers = newWorkers(r, o.Workers)
 	}
@@ -132,7 +127,7 @@ func (r *Reader) start() {
 		r.node(addr).direct = true
 	}
 	for _, at := range r.lookupds {
-		r.discovery.add(at)
+		r.discovery.Add(at)
 	}
 }
 
@@ -398,7 +393,7 @@ func (r *Reader) RemoveNSQD(addr string) error {
 // AddLookupd adds an address to Options.Lookupds and asks it at once. Adding
 // one that is there already has no effect.
 func (r *Reader) AddLookupd(addr string) error {
-	at, err := client.ParseLookupd(addr)
+	at, err := lookup.Parse(addr)
 	if err != nil {
 		return fmt.Errorf("add lookupd: %w", err)
 	}
@@ -407,7 +402,7 @@ func (r *Reader) AddLookupd(addr string) error {
 	if slices.Contains(r.lookupds, at) {
 		return nil
 	}
-	if err := r.do(func() { r.discovery.add(at) }); err != nil {
+	if err := r.do(func() { r.discovery.Add(at) }); err != nil {
 		return fmt.Errorf("add lookupd %s: %w", addr, err)
 	}
 	r.lookupds = append(slices.Clip(r.lookupds), at)
@@ -418,7 +413,7 @@ func (r *Reader) AddLookupd(addr string) error {
 // returns ErrUnknown when it is neither, and ErrLastLookupd for the last one.
 // Connections to what it has named stay.
 func (r *Reader) RemoveLookupd(addr string) error {
-	at, err := client.ParseLookupd(addr)
+	at, err := lookup.Parse(addr)
 	if err != nil {
 		return fmt.Errorf("remove lookupd: %w", err)
 	}
@@ -431,7 +426,7 @@ func (r *Reader) RemoveLookupd(addr string) error {
 	case len(r.lookupds) == 1:
 		return fmt.Errorf("remove lookupd %s: %w", addr, ErrLastLookupd)
 	}
-	if err := r.do(func() { r.discovery.remove(at) }); err != nil {
+	if err := r.do(func() { r.discovery.Remove(at) }); err != nil {
 		return fmt.Errorf("remove lookupd %s: %w", addr, err)
 	}
 	r.lookupds = slices.Delete(slices.Clone(r.lookupds), i, i+1)

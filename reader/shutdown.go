@@ -114,7 +114,7 @@ func (r *Reader) closeNow() {
 // stop ends everything that would make connections or raise ready counts.
 func (r *Reader) stop() {
 	r.leaving = true
-	r.discovery.stop()
+	r.discovery.Stop()
 	r.ticker.Stop()
 	if r.pauseTimer != nil {
 		r.pauseTimer.Stop()

@@ -1,4 +1,4 @@
-package client_test
+package lookup
 
 import (
 	"errors"
@@ -9,12 +9,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/nsqloop/nsqloop/client"
 	"github.com/nsqloop/nsqloop/loop"
 )
 
 // Statements 178, 179, 184, 188 and 189: how an nsqlookupd may be written.
-func TestParseLookupd_Notations(t *testing.T) {
+func TestParse_Notations_178_179_184_189(t *testing.T) {
 	for addr, want := range map[string]string{
 		"127.0.0.1:4161":                    "http://127.0.0.1:4161/lookup",
 		"http://127.0.0.1:4161":             "http://127.0.0.1:4161/lookup",
@@ -31,7 +30,7 @@ func TestParseLookupd_Notations(t *testing.T) {
 		"localhost:0":                       "",
 		"ftp://localhost:4161":              "",
 	} {
-		d, err := client.ParseLookupd(addr)
+		d, err := Parse(addr)
 		if (err == nil) != (want != "") {
 			t.Errorf("%q: got error %v, want %q", addr, err, want)
 			continue
@@ -47,10 +46,10 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// lookup asks addr and returns the answer, and the request that was made.
-func lookup(t *testing.T, addr, secret string, status int, body string, fail error) ([]client.Producer, *http.Request, error) {
+// ask asks addr for the producers of orders and returns the answer, and the request that was made.
+func ask(t *testing.T, addr, secret string, status int, body string, fail error) ([]Producer, *http.Request, error) {
 	t.Helper()
-	d, err := client.ParseLookupd(addr)
+	d, err := Parse(addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,12 +76,12 @@ func lookup(t *testing.T, addr, secret string, status int, body string, fail err
 		}, nil
 	})}
 	type answer struct {
-		producers []client.Producer
+		producers []Producer
 		err       error
 		onLoop    bool
 	}
 	got := make(chan answer, 1)
-	d.Lookup(e, hc, "orders", secret, func(p []client.Producer, err error) { got <- answer{p, err, e.OnLoop()} })
+	d.Ask(e, hc, Producers("orders"), secret, func(a Answer, err error) { got <- answer{a.Producers, err, e.OnLoop()} })
 	a := <-got
 	if !a.onLoop {
 		t.Error("done was not called on the loop")
@@ -97,8 +96,8 @@ const (
 )
 
 // Statements 181, 182, 183, 187 and 188: the request, and both shapes of reply.
-func TestLookupd_Lookup(t *testing.T) {
-	seven := []client.Producer{{
+func TestServer_Ask_182_183_187(t *testing.T) {
+	seven := []Producer{{
 		RemoteAddress: "10.0.0.7:51234", Hostname: "seven", BroadcastAddress: "seven.example",
 		TCPPort: 4150, HTTPPort: 4151, Version: "1.3.0",
 	}}
@@ -106,7 +105,7 @@ func TestLookupd_Lookup(t *testing.T) {
 		name   string
 		status int
 		body   string
-		want   []client.Producer
+		want   []Producer
 		failed bool
 	}{
 		{"bare", 200, bareReply, seven, false},
@@ -121,7 +120,7 @@ func TestLookupd_Lookup(t *testing.T) {
 		{"no host", 200, `{"producers":[{"tcp_port":4150}]}`, nil, false},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			got, _, err := lookup(t, "127.0.0.1:4161", "", row.status, row.body, nil)
+			got, _, err := ask(t, "127.0.0.1:4161", "", row.status, row.body, nil)
 			if (err != nil) != row.failed {
 				t.Errorf("got error %v, want failed %v", err, row.failed)
 			}
@@ -132,8 +131,8 @@ func TestLookupd_Lookup(t *testing.T) {
 	}
 }
 
-func TestLookupd_Request(t *testing.T) {
-	_, r, err := lookup(t, "http://127.0.0.1:4161?cluster=a", "s3cret", 200, bareReply, nil)
+func TestServer_Request_181_188(t *testing.T) {
+	_, r, err := ask(t, "http://127.0.0.1:4161?cluster=a", "s3cret", 200, bareReply, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,16 +146,16 @@ func TestLookupd_Request(t *testing.T) {
 		t.Errorf("Authorization: got %q, want %q", got, want)
 	}
 	cause := errors.New("no route")
-	if _, _, err := lookup(t, "127.0.0.1:4161", "", 0, "", cause); !errors.Is(err, cause) {
+	if _, _, err := ask(t, "127.0.0.1:4161", "", 0, "", cause); !errors.Is(err, cause) {
 		t.Errorf("got %v, want it to wrap %v", err, cause)
 	}
-	if _, r, _ := lookup(t, "127.0.0.1:4161", "", 200, bareReply, nil); r.Header.Get("Authorization") != "" {
+	if _, r, _ := ask(t, "127.0.0.1:4161", "", 200, bareReply, nil); r.Header.Get("Authorization") != "" {
 		t.Error("a bearer token without a secret")
 	}
 }
 
 func TestProducer_Addr(t *testing.T) {
-	for want, p := range map[string]client.Producer{
+	for want, p := range map[string]Producer{
 		"b:4150":     {BroadcastAddress: "b", Hostname: "h", TCPPort: 4150},
 		"h:1":        {Hostname: "h", TCPPort: 1},
 		"[::1]:4150": {BroadcastAddress: "::1", TCPPort: 4150},
