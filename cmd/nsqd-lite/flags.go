@@ -182,7 +182,7 @@ func parse(p process, fs *flag.FlagSet, args []string, version *bool, config *st
 			fs.PrintDefaults()
 			return nil, nil, exitOK, err
 		}
-		return nil, nil, exitUsage, err
+		return nil, nil, exitUsage, fmt.Errorf("%w%s", err, nearestGoFlag(fs, err))
 	}
 	if fs.NArg() > 0 {
 		return nil, nil, exitUsage, fmt.Errorf("unexpected argument %q; a flag's value follows =, as in --verbose=true", fs.Arg(0))

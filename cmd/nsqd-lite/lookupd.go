@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/nsqloop/nsqloop/server"
@@ -90,7 +88,7 @@ func runLookupd(p process, args []string) int {
 		return exitOK
 	}
 	log := slog.New(newLogHandler(p.stderr, s.logPrefix, slog.Level(s.level)))
-	stopping, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	stopping, release := signal.NotifyContext(context.Background(), stopSignals...)
 	defer release()
 
 	log.Info(roleBanner(role), "lite_version", liteVersion)

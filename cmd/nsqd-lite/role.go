@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"flag"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -28,70 +30,64 @@ const (
 // process is what a program has from the system, so that a test can give it
 // something else.
 type process struct {
-	args     []string // the first is the program's name
+	ctx      context.Context // done when a test wants the program to stop; signals do it besides
+	args     []string        // the first is the program's name
 	getenv   func(string) (string, bool)
 	stdin    io.Reader
 	stdout   io.Writer
 	stderr   io.Writer
 	terminal bool // stderr is one
+	screen   bool // stdout is one
 	exit     func(int)
 }
 
-// later are the programs of NSQ whose part this binary does not play.
-var later = []string{
-	"nsqadmin", "nsq_to_file", "nsq_to_http", "nsq_to_nsq", "nsq_tail", "nsq_stat", "to_nsq",
+// role is a program of NSQ's that serves. It parses its flags itself, as Go's
+// flag package does: scripts and test suites rely on its manners.
+type role struct {
+	name  string
+	short string
+	run   func(p process, args []string) int
+	flags func() *flag.FlagSet // for help, completion and manual pages; nil when it has none
 }
 
-const usage = `usage:
-  nsqd-lite                       a server on 127.0.0.1:4150 (HTTP on 4151), data in ./nsqd-data,
-                                  and an nsqlookupd on 4160 (HTTP on 4161)
-  nsqd-lite nsqd [flags]          a server with nsqd's flags and defaults; nsqd-lite nsqd -h lists them
-  nsqd-lite nsqlookupd [flags]    an nsqlookupd with its flags and defaults
-  nsqd-lite tail TOPIC            messages as they are published; consumes none
-  nsqd-lite pub TOPIC [BODY|-]    publish BODY, or each line of the standard input
-  nsqd-lite version               the versions
-`
+// roles are those that this binary plays.
+func roles() []role {
+	return []role{
+		{"nsqd", "a server with nsqd's flags and defaults", runNSQD,
+			func() *flag.FlagSet { return newFlags(new(settings)) }},
+		{"nsqlookupd", "an nsqlookupd with its flags and defaults", runLookupd,
+			func() *flag.FlagSet { return newLookupdFlags(new(lookupdSettings)) }},
+	}
+}
 
 // run finds the role and plays it. It returns the exit code.
 func run(p process) int {
 	name := strings.TrimSuffix(filepath.Base(p.args[0]), ".exe")
 	args := p.args[1:]
-	switch name {
-	case "nsqd":
-		return runNSQD(p, args)
-	case "nsqlookupd":
-		return runLookupd(p, args)
-	}
-	for _, l := range later {
-		if name == l || len(args) > 0 && args[0] == l {
-			fmt.Fprintf(p.stderr, "nsqd-lite: this version has no %s; NSQ's own works with it\n", l)
-			return exitUsage
+	for _, r := range roles() {
+		switch {
+		case name == r.name:
+			return r.run(p, args)
+		case len(args) > 0 && args[0] == r.name:
+			return r.run(p, args[1:])
 		}
+	}
+	if isUtility(name) {
+		return runTree(p, append([]string{name}, args...))
 	}
 	if len(args) == 0 {
 		return runLite(p)
 	}
 	switch args[0] {
-	case "nsqd":
-		return runNSQD(p, args[1:])
-	case "nsqlookupd":
-		return runLookupd(p, args[1:])
-	case "tail":
-		return runTail(p, args[1:])
-	case "pub":
-		return runPub(p, args[1:])
-	case "version", "-version", "--version":
-		fmt.Fprintln(p.stdout, liteBanner())
-		return exitOK
-	case "help", "-h", "-help", "--help":
-		fmt.Fprint(p.stdout, usage)
-		return exitOK
+	case "-version", "--version":
+		args = []string{"version"}
+	case "-h", "-help", "--help":
+		args = []string{"help"}
 	}
 	if strings.HasPrefix(args[0], "-") {
 		return runNSQD(p, args)
 	}
-	fmt.Fprintf(p.stderr, "nsqd-lite: there is no command %q\n%s", args[0], usage)
-	return exitUsage
+	return runTree(p, args)
 }
 
 // roleBanner is the line that scripts cut the version of nsqd or nsqlookupd

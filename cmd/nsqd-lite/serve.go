@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/nsqloop/nsqloop/server"
@@ -116,7 +115,7 @@ func serve(p process, s *settings, role string, warnings []string) int {
 	s.o.HTTPSAddress = address(s.o.HTTPSAddress)
 
 	// Before anything that takes time: a signal during the start is a stop, too.
-	stopping, release := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	stopping, release := signal.NotifyContext(context.Background(), stopSignals...)
 	defer release()
 
 	log.Info(roleBanner("nsqd"), "lite_version", liteVersion)
@@ -169,7 +168,7 @@ func address(v string) string {
 // has been acknowledged is in the journal by then. release gives the first
 // signal's handler back.
 func stop(p process, parts []part, drain time.Duration, log *slog.Logger, release func()) int {
-	again, done := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	again, done := signal.NotifyContext(context.Background(), stopSignals...)
 	defer done()
 	release() // only now, so that no moment is without a handler
 	cancel := context.AfterFunc(again, func() { p.exit(exitInterrupt) })

@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -42,6 +43,10 @@ func TestVerbs_PublishAndTail(t *testing.T) {
 	p := start(t, t.TempDir(), nil, nsqd("--data-path=:memory:")...)
 	_, http := p.ready()
 	at := "--nsqd-http-address=" + http
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, []byte("whole\nfile"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, run := range []struct {
 		stdin string
 		args  []string
@@ -49,6 +54,8 @@ func TestVerbs_PublishAndTail(t *testing.T) {
 		{"", []string{"pub", "t", "one", at}},
 		{"two\n\nthree\r\nfour", []string{"pub", at, "t", "-"}},
 		{"five\n\xff\n", []string{"pub", at, "t"}},
+		{"six\x00se\nven\x00", []string{"pub", "-nsqd-http-address", http, "t", "-0", "-batch=1", "-rate=1e6"}},
+		{"", []string{"pub", at, "t", "--file=" + file, "--whole"}},
 	} {
 		if out, bad, code := output(t, run.stdin, run.args...); code != 0 || out != "" || bad != "" {
 			t.Fatalf("%q: %d %q %q", run.args, code, out, bad)
@@ -58,19 +65,19 @@ func TestVerbs_PublishAndTail(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"tail", "t", at, "--count=6"}, "one\ntwo\nthree\nfour\nfive\n\xff\n"},
-		{[]string{"tail", at, "-n", "2", "--count", "2", "t"}, "five\n\xff\n"},
+		{[]string{"tail", "t", at, "--count=9"}, "one\ntwo\nthree\nfour\nfive\n\xff\nsix\nse\nven\nwhole\nfile\n"},
+		{[]string{"tail", at, "-n", "2", "--count", "2", "t"}, "se\nven\nwhole\nfile\n"},
 		{[]string{"tail", at, "--count=1", "t"}, "one\n"},
 	} {
 		if out, bad, code := output(t, "", row.args...); code != 0 || out != row.want || bad != "" {
 			t.Errorf("%q: %d %q %q, want %q", row.args, code, out, bad, row.want)
 		}
 	}
-	out, _, _ := output(t, "", "tail", at, "-n=1", "--count=1", "--json", "t")
+	out, _, _ := output(t, "", "tail", at, "-n=4", "--count=1", "--json", "t")
 	if !strings.HasPrefix(out, `{"id":"`) || !strings.Contains(out, `"encoding":"base64","body":"/w=="}`) || strings.Count(out, "\n") != 1 {
 		t.Errorf("as JSON: %q", out)
 	}
-	if stats := get(t, "http://"+http+"/stats?format=json"); !strings.Contains(stats, `"depth":6`) {
+	if stats := get(t, "http://"+http+"/stats?format=json"); !strings.Contains(stats, `"depth":9`) {
 		t.Errorf("somebody has consumed: %s", stats)
 	}
 }
@@ -143,8 +150,10 @@ func TestVerbs_Errors(t *testing.T) {
 		{[]string{"tail"}, 2, "name one topic\nusage: nsqd-lite tail TOPIC"},
 		{[]string{"tail", "t", "u"}, 2, "name one topic"},
 		{[]string{"tail", "t", "--nope"}, 2, "-nope"},
-		{[]string{"pub", "t", "-", "--defer=1s"}, 2, "--defer goes with a BODY"},
-		{[]string{"pub", "-h"}, 0, "usage: nsqd-lite pub TOPIC"},
+		{[]string{"pub", "t", "x", "--null"}, 2, "leaves nothing for --file, --null or --whole to say"},
+		{[]string{"pub", "t", "--null", "--whole"}, 2, "--null and --whole do not go together"},
+		{[]string{"pub", "t", "--batch=0"}, 2, "--batch must be more than 0"},
+		{[]string{"pub", "t", "--file=/nonexistent/file"}, 1, "--file: open /nonexistent/file"},
 	} {
 		if out, bad, code := output(t, "", row.args...); code != row.code || !strings.Contains(bad, row.want) || out != "" {
 			t.Errorf("%q: %d %q %q, want %d and %q", row.args, code, out, bad, row.code, row.want)

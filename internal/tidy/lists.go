@@ -22,8 +22,10 @@ var rooms = map[string]room{
 	"server":                     {ours: "loop internal/backoff internal/layer internal/wire server/journal server/lookup", outside: "github.com/prometheus/client_golang/...", not: "the SDK"},
 	"server/nsqtest":             {ours: "server loop", not: "the SDK"},
 
-	"cmd/nsqd-lite": {ours: "server loop", outside: "github.com/BurntSushi/toml", not: "how any of it works"},
-	"examples/...":  {ours: "client loop reader server writer", not: "anything a user cannot import"},
+	"cmd/nsqd-lite":              {ours: "server loop cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
+	"cmd/nsqd-lite/internal/...": {ours: "client reader writer loop cmd/nsqd-lite/internal/...", not: "the server, the command line"},
+
+	"examples/...": {ours: "client loop reader server writer", not: "anything a user cannot import"},
 
 	"internal/tidy":     {not: "anything but files"},
 	"internal/testcert": {not: "whose certificates it makes"},
@@ -40,6 +42,8 @@ var rooms = map[string]room{
 var mayReadClock = map[string]string{
 	"cmd/nsqd-lite/serve.go": "the drain timeout of a process bounds the loop itself",
 	"internal/bench":         "it measures real time, in a process of its own",
+
+	"cmd/nsqd-lite/internal/records": "publishing at a rate, outside any loop, waits in real time",
 }
 
 // mayMakeRandomness lists the files and rooms outside loop that make random
