@@ -22,8 +22,8 @@ type output struct {
 	buf      *bufio.Writer // to f; empty between jobs
 	zip      *gzip.Writer  // to buf; nil without gzip
 	zipping  bool          // a member has begun
-	dirty    bool         // something was written after the last sync
-	name     string       // of the file that was opened last, <REV> left in
+	dirty    bool          // something was written after the last sync
+	name     string        // of the file that was opened last, <REV> left in
 	revision int
 	opened   time.Time
 	size     int64 // bytes before compression, and what an appended file had
