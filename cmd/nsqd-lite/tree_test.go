@@ -95,7 +95,7 @@ func TestTree_Manuals(t *testing.T) {
 		for _, page := range pages {
 			cmd := exec.CommandContext(t.Context(), man, "--warnings", "-l", page)
 			cmd.Env = []string{"MANWIDTH=80", "MAN_KEEP_STDERR=1", "LC_ALL=C.UTF-8"}
-			if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "warning") {
+			if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), ": warning: ") {
 				t.Errorf("man %s: %v\n%.500s", page, err, out)
 			}
 		}

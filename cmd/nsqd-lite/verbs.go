@@ -13,7 +13,13 @@ import (
 func verbs(p process) []verb {
 	return []verb{
 		p.pubVerb(),
+		p.subVerb(),
 		p.tailVerb(),
+		p.toFileVerb(),
+		p.toHTTPVerb(),
+		p.toNSQVerb(),
+		p.nsqTailVerb(),
+		p.publishVerb(),
 		p.manVerb(),
 		{
 			use: "version", short: "print the versions", group: groupSetup,
@@ -27,7 +33,7 @@ func verbs(p process) []verb {
 
 // utilities are the programs of NSQ's that are commands here: a link of that
 // name plays them.
-var utilities = []string{}
+var utilities = []string{"nsq_to_file", "nsq_to_http", "nsq_to_nsq", "nsq_tail", "to_nsq"}
 
 func isUtility(name string) bool {
 	for _, u := range utilities {

@@ -22,7 +22,7 @@ var rooms = map[string]room{
 	"server":                     {ours: "loop internal/backoff internal/layer internal/wire server/journal server/lookup", outside: "github.com/prometheus/client_golang/...", not: "the SDK"},
 	"server/nsqtest":             {ours: "server loop", not: "the SDK"},
 
-	"cmd/nsqd-lite":              {ours: "server loop cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
+	"cmd/nsqd-lite":              {ours: "server loop client reader writer cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
 	"cmd/nsqd-lite/internal/...": {ours: "client reader writer loop cmd/nsqd-lite/internal/...", not: "the server, the command line"},
 
 	"examples/...": {ours: "client loop reader server writer", not: "anything a user cannot import"},
@@ -64,6 +64,9 @@ var mayStartGoroutines = map[string]string{
 	"server/parallel.go": "opening and closing ten thousand journals waits for the disk; the caller waits for all of it",
 	"server/http.go":     "net/http serves connections on goroutines; they post what they want to the loop",
 	"internal/bench":     "a load program: a goroutine per connection",
+
+	"cmd/nsqd-lite/hangup_unix.go": "waits for signals",
+	"cmd/nsqd-lite/tonsq.go":       "reading the standard input blocks",
 }
 
 // long lists the files, and the functions as "file function", that are longer
