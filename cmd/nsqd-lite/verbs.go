@@ -15,11 +15,20 @@ func verbs(p process) []verb {
 		p.pubVerb(),
 		p.subVerb(),
 		p.tailVerb(),
+		p.statVerb(),
+		p.topVerb(),
+		p.checkVerb(),
+		p.topicVerb(),
+		p.channelVerb(),
+		p.nodeVerb(),
 		p.toFileVerb(),
 		p.toHTTPVerb(),
 		p.toNSQVerb(),
 		p.nsqTailVerb(),
+		p.nsqStatVerb(),
 		p.publishVerb(),
+		p.genCertVerb(),
+		p.configVerb(),
 		p.manVerb(),
 		{
 			use: "version", short: "print the versions", group: groupSetup,
@@ -33,7 +42,7 @@ func verbs(p process) []verb {
 
 // utilities are the programs of NSQ's that are commands here: a link of that
 // name plays them.
-var utilities = []string{"nsq_to_file", "nsq_to_http", "nsq_to_nsq", "nsq_tail", "to_nsq"}
+var utilities = []string{"nsq_to_file", "nsq_to_http", "nsq_to_nsq", "nsq_tail", "nsq_stat", "to_nsq"}
 
 func isUtility(name string) bool {
 	for _, u := range utilities {

@@ -43,6 +43,8 @@ var mayReadClock = map[string]string{
 	"cmd/nsqd-lite/serve.go": "the drain timeout of a process bounds the loop itself",
 	"internal/bench":         "it measures real time, in a process of its own",
 
+	"cmd/nsqd-lite/internal/stats":   "asking each interval, outside any loop",
+	"cmd/nsqd-lite/internal/gencert": "certificates are valid from now on",
 	"cmd/nsqd-lite/internal/records": "publishing at a rate, outside any loop, waits in real time",
 }
 
@@ -51,6 +53,8 @@ var mayReadClock = map[string]string{
 var mayMakeRandomness = map[string]string{
 	"loop/looptest":     "the world and each of its loops have a source made from the seed",
 	"internal/testcert": "keys of certificates for tests",
+
+	"cmd/nsqd-lite/internal/gencert": "keys of certificates",
 }
 
 // mayStartGoroutines lists the files in which goroutines start, with the reason.
