@@ -18,6 +18,7 @@ func verbs(p process) []verb {
 		p.statVerb(),
 		p.topVerb(),
 		p.checkVerb(),
+		p.benchVerb(),
 		p.topicVerb(),
 		p.channelVerb(),
 		p.nodeVerb(),

@@ -22,8 +22,9 @@ var rooms = map[string]room{
 	"server":                     {ours: "loop internal/backoff internal/layer internal/wire server/journal server/lookup", outside: "github.com/prometheus/client_golang/...", not: "the SDK"},
 	"server/nsqtest":             {ours: "server loop", not: "the SDK"},
 
-	"cmd/nsqd-lite":              {ours: "server loop client reader writer cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
-	"cmd/nsqd-lite/internal/...": {ours: "client reader writer loop cmd/nsqd-lite/internal/...", not: "the server, the command line"},
+	"cmd/nsqd-lite":                  {ours: "server loop client reader writer cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
+	"cmd/nsqd-lite/internal/loadgen": {ours: "client reader writer loop", outside: "github.com/HdrHistogram/hdrhistogram-go", not: "the server, the command line"},
+	"cmd/nsqd-lite/internal/...":     {ours: "client reader writer loop cmd/nsqd-lite/internal/...", not: "the server, the command line"},
 
 	"examples/...": {ours: "client loop reader server writer", not: "anything a user cannot import"},
 
@@ -45,6 +46,7 @@ var mayReadClock = map[string]string{
 
 	"cmd/nsqd-lite/internal/stats":   "asking each interval, outside any loop",
 	"cmd/nsqd-lite/internal/gencert": "certificates are valid from now on",
+	"cmd/nsqd-lite/internal/loadgen": "it measures real time",
 	"cmd/nsqd-lite/internal/records": "publishing at a rate, outside any loop, waits in real time",
 }
 
