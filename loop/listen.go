@@ -2,9 +2,12 @@ package loop
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nsqloop/nsqloop/loop/internal/core"
@@ -22,7 +25,7 @@ type listener struct {
 
 // Listen accepts connections on addr.
 func (e *Engine) Listen(addr string, accept func(Conn) Handler) (Listener, error) {
-	ln, err := listen(addr)
+	ln, err := ListenStream(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -40,9 +43,15 @@ func (e *Engine) Listen(addr string, accept func(Conn) Handler) (Listener, error
 	return l, nil
 }
 
-// listen binds addr. The file of a unix socket that nobody answers is what a
-// killed process left, and is replaced.
-func listen(addr string) (net.Listener, error) {
+// ListenStream binds addr as Engine.Listen does, for servers that accept on
+// goroutines of their own: "host:port", the path of a unix socket, or "fd:3"
+// for a socket that is open already, as a service manager hands it over. The
+// file of a unix socket that nobody answers is what a killed process left, and
+// is replaced.
+func ListenStream(addr string) (net.Listener, error) {
+	if n, ok := strings.CutPrefix(addr, "fd:"); ok {
+		return inherited(n)
+	}
 	ln, err := net.Listen(network(addr), addr)
 	if err == nil || network(addr) != "unix" {
 		return ln, err
@@ -59,6 +68,21 @@ func listen(addr string) (net.Listener, error) {
 		return nil, err
 	}
 	return net.Listen("unix", addr)
+}
+
+// inherited listens on the socket with a descriptor.
+func inherited(descriptor string) (net.Listener, error) {
+	n, err := strconv.ParseUint(descriptor, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("fd:%s: want the number of a descriptor", descriptor)
+	}
+	f := os.NewFile(uintptr(n), "fd:"+descriptor)
+	defer f.Close() // the listener has a copy
+	ln, err := net.FileListener(f)
+	if err != nil {
+		return nil, fmt.Errorf("fd:%s: %w", descriptor, err)
+	}
+	return ln, nil
 }
 
 // Addr is the address that is bound.

@@ -120,7 +120,7 @@ func limitsFor(conns int) httpLimits {
 }
 
 func (s *Server) listenHTTPWith(addr string, limits httpLimits) (*httpServer, error) {
-	l, err := listenStream(addr)
+	l, err := loop.ListenStream(addr)
 	if err != nil {
 		return nil, err
 	}
@@ -130,15 +130,6 @@ func (s *Server) listenHTTPWith(addr string, limits httpLimits) (*httpServer, er
 	}
 	h.serveOn(l, limits)
 	return h, nil
-}
-
-// listenStream listens on "host:port" or the path of a unix socket.
-func listenStream(addr string) (net.Listener, error) {
-	network := "tcp"
-	if _, _, err := net.SplitHostPort(addr); err != nil {
-		network = "unix"
-	}
-	return net.Listen(network, addr)
 }
 
 // serveOn serves the routes on l until shutdown or close.

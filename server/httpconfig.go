@@ -76,7 +76,7 @@ func (h *httpServer) setLookupds(body []byte) error {
 	var addrs []string
 	err := json.Unmarshal(body, &addrs)
 	if err == nil {
-		err = h.s.setLookupds(addrs)
+		err = h.s.SetLookupds(addrs)
 	}
 	switch {
 	case errors.Is(err, ErrClosed):

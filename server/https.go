@@ -6,11 +6,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+
+	"github.com/nsqloop/nsqloop/loop"
 )
 
 // listenHTTPS serves the routes of s inside TLS.
 func (s *Server) listenHTTPS(addr string) (*httpServer, error) {
-	l, err := listenStream(addr)
+	l, err := loop.ListenStream(addr)
 	if err != nil {
 		return nil, err
 	}

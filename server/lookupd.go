@@ -167,7 +167,7 @@ func StartLookupd(o LookupdOptions) (*Lookupd, error) {
 // known when they come.
 func (d *Lookupd) listen() error {
 	if addr := d.o.HTTPAddress; addr != "" {
-		l, err := listenStream(addr)
+		l, err := loop.ListenStream(addr)
 		if err != nil {
 			return fmt.Errorf("listen on %s for HTTP: %w", addr, err)
 		}

@@ -155,8 +155,10 @@ func (ps *peers) stop() {
 	ps.all = nil
 }
 
-// setLookupds is what PUT /config/nsqlookupd_tcp_addresses does.
-func (s *Server) setLookupds(addrs []string) error {
+// SetLookupds has the server register with these nsqlookupds from now on, and
+// with no others, as PUT /config/nsqlookupd_tcp_addresses does. Those that stay
+// keep their connections. It may be called from any goroutine but the loop's.
+func (s *Server) SetLookupds(addrs []string) error {
 	if err := checkLookupds(addrs); err != nil {
 		return err
 	}

@@ -30,6 +30,7 @@ type settings struct {
 	drain     time.Duration
 	lookupd   *lookupdSettings // nil: none beside it
 
+	reload      func() (*settings, error) // what SIGHUP reads again; nil: nothing
 	checkConfig bool
 	listing     string // what --check-config prints
 
@@ -167,6 +168,8 @@ func parseFlags(p process, args []string) (s *settings, warnings []string, code 
 	}
 	if s.checkConfig {
 		s.listing = listing(fs, from) // check may put the server's words for them
+	} else if err := s.inherit(p, from); err != nil {
+		return s, warnings, exitUsage, err
 	}
 	return s, warnings, code, s.check(fs)
 }

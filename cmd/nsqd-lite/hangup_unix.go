@@ -25,3 +25,6 @@ func onSignal(s os.Signal, f func()) (stop func()) {
 		close(c)
 	}
 }
+
+// onDump calls f for each SIGUSR1, until stop is called.
+func onDump(f func()) (stop func()) { return onSignal(syscall.SIGUSR1, f) }

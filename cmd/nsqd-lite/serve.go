@@ -46,6 +46,12 @@ func runNSQD(p process, args []string) int {
 		fmt.Fprint(p.stdout, s.listing)
 		return exitOK
 	}
+	if s.config != "" {
+		s.reload = func() (*settings, error) {
+			again, _, _, err := parseFlags(p, args)
+			return again, err
+		}
+	}
 	s.o.DataPath = s.dataPath
 	switch s.dataPath {
 	case memoryPath:
@@ -136,8 +142,10 @@ func serve(p process, s *settings, role string, warnings []string) int {
 			s.o.LookupdTCPAddresses = append([]string{addr.String()}, s.o.LookupdTCPAddresses...)
 		}
 	}
+	svc := starting(p, log)
 	srv, err := server.Start(s.o)
 	if err != nil {
+		svc.cancel()
 		text, code := explain(err, &s.o, role)
 		log.Log(context.Background(), server.LevelFatal, text)
 		if beside != nil {
@@ -145,9 +153,13 @@ func serve(p process, s *settings, role string, warnings []string) int {
 		}
 		return code
 	}
+	defer onHangup(func() { svc.reload(s, srv, level) })()
+	defer onDump(func() { dump(p, log) })()
 	announce(p, s, srv, beside, role, log)
+	svc.ready(srv)
 
 	<-stopping.Done()
+	svc.stopping()
 	parts := []part{srv}
 	if beside != nil {
 		parts = append(parts, beside)

@@ -45,6 +45,7 @@ var mayReadClock = map[string]string{
 	"internal/bench":         "it measures real time, in a process of its own",
 
 	"cmd/nsqd-lite/internal/stats":   "asking each interval, outside any loop",
+	"cmd/nsqd-lite/service.go":       "a service manager is told at intervals, also while there is no loop yet",
 	"cmd/nsqd-lite/internal/gencert": "certificates are valid from now on",
 	"cmd/nsqd-lite/internal/loadgen": "it measures real time",
 	"cmd/nsqd-lite/internal/records": "publishing at a rate, outside any loop, waits in real time",
@@ -72,6 +73,7 @@ var mayStartGoroutines = map[string]string{
 	"internal/bench":     "a load program: a goroutine per connection",
 
 	"cmd/nsqd-lite/hangup_unix.go": "waits for signals",
+	"cmd/nsqd-lite/service.go":     "a service manager hears from beside the loop whether the loop turns",
 	"cmd/nsqd-lite/tonsq.go":       "reading the standard input blocks",
 }
 
