@@ -3,6 +3,7 @@ package server
 import (
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
@@ -82,7 +83,7 @@ func (c *conn) question(secret string) question {
 // is nobody yet learns nothing of the auth server.
 func (c *conn) authenticated(secret string, g *grants, err error) {
 	if err != nil {
-		c.s.log.Warn("AUTH failed", "client", c.remote(), "err", printable(err.Error(), 1024))
+		c.tell(slog.LevelWarn, "AUTH failed", "err", printable(err.Error(), 1024))
 		c.refuse(wire.Errorf(wire.CodeAuthFailed, "AUTH failed"))
 		return
 	}
@@ -169,7 +170,7 @@ func (c *conn) askAgain() {
 		}
 		c.auth.asking = false
 		if err != nil {
-			c.s.log.Warn("AUTH failed when the grants had expired", "client", c.remote(), "err", printable(err.Error(), 1024))
+			c.tell(slog.LevelWarn, "AUTH failed when the grants had expired", "err", printable(err.Error(), 1024))
 			c.refuse(wire.Errorf(wire.CodeAuthFailed, "AUTH failed"))
 			return
 		}

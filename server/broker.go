@@ -25,7 +25,10 @@ func (s *Server) topic(name string) *topic { return s.byName[name] }
 
 // createTopic returns the topic of that name and makes it first if there is
 // none.
-func (s *Server) createTopic(name string) (*topic, error) {
+func (s *Server) createTopic(name string) (*topic, error) { return s.makeTopic(name, nil) }
+
+// makeTopic is createTopic for somebody who may make only so many.
+func (s *Server) makeTopic(name string, from *origin) (*topic, error) {
 	if t := s.byName[name]; t != nil {
 		return t, nil
 	}
@@ -35,17 +38,22 @@ func (s *Server) createTopic(name string) (*topic, error) {
 	if !wire.ValidName(name) {
 		return nil, fmt.Errorf("create topic %q: %w", name, ErrBadName)
 	}
+	if err := s.mayMakeTopic(from); err != nil {
+		return nil, err
+	}
 	t, err := s.openTopic(name)
 	if err != nil {
 		s.noteWrite(err)
 		return nil, err
 	}
+	t.maker = from
+	from.count(1, 0)
 	if t.onDisk {
 		s.noteWrite(nil)
 		s.fsync.pathChanged()
 		s.metadata.changed()
 	}
-	s.log.Info("topic created", "topic", name)
+	s.origins.tell(from, s.log, slog.LevelInfo, "topic created", "topic", name)
 	s.peers.register(name, "")
 	s.peers.precreate(t)
 	return t, nil
@@ -149,6 +157,8 @@ func (s *Server) enter(t *topic) {
 	i, _ := s.search(t.name)
 	s.topics = slices.Insert(s.topics, i, t)
 	s.byName[t.name] = t
+	s.budget.add(topicCost)
+	t.weigh()
 }
 
 // recoverTopics opens every topic that the data path holds, several at a time.
@@ -209,11 +219,14 @@ func (s *Server) deleteTopic(t *topic) error {
 	for _, ch := range t.channels {
 		s.peers.unregister(t.name, ch.name)
 		ch.drop()
+		ch.forget()
 	}
 	t.channels = nil
+	t.maker.count(-1, 0)
+	s.budget.add(-topicCost - t.held)
 	s.taps.endOf(t)
 	s.turn.fail(t, 0, t.generation+1, errGone)
-	s.log.Info("topic deleted", "topic", t.name)
+	s.origins.tell(t.maker, s.log, slog.LevelInfo, "topic deleted", "topic", t.name)
 	s.metadata.changed()
 	if err := t.j.Remove(); err != nil {
 		return fmt.Errorf("delete topic %s: %w", t.name, err)

@@ -29,6 +29,7 @@ type channel struct {
 
 	subscribers []*conn // in the order of their SUB
 	ready       readySet
+	maker       *origin // nil: the server itself, or before it started
 	ephemeral   bool
 	dropped     bool // deleted
 	woken       bool // in turn.woken
@@ -125,7 +126,8 @@ func (ch *channel) deliver(c *conn, n int) (took bool) {
 	d := &s.delivery
 	now := s.now()
 	out := c.c.Output()
-	most := len(out) + shareBytes
+	had := len(out)
+	most := had + shareBytes
 	for n > 0 && len(out) < most {
 		ok, err := ch.cur.Next(now, now+c.timeout, c.owner, d)
 		if err != nil {
@@ -151,8 +153,9 @@ func (ch *channel) deliver(c *conn, n int) (took bool) {
 		n--
 	}
 	c.c.SetOutput(out)
+	c.weighOutput(c.heldOut + int64(len(out)-had))
 	ch.t.touch()
-	if c.c.Buffered() >= outputMost {
+	if c.c.Buffered() >= outputMost || s.relief.short() {
 		s.output.hold(c)
 	}
 	return took
@@ -195,6 +198,7 @@ func (ch *channel) expire() {
 	}
 	expired, released := ch.cur.Expire(ch.t.s.now(), ch.onTimeout)
 	if expired+released > 0 {
+		ch.t.delays = true
 		ch.t.touch()
 		ch.wake()
 	}
@@ -228,6 +232,7 @@ func (ch *channel) empty() {
 		ch.t.log.Warn("empty channel: journal cannot be written yet", "channel", ch.name, "err", err)
 	}
 	ch.cur.Empty()
+	ch.t.delays = true
 	ch.latencies.emptied()
 	for _, c := range ch.subscribers {
 		c.inFlight = 0
@@ -246,6 +251,13 @@ func (ch *channel) drop() {
 	for _, c := range slices.Clone(ch.subscribers) { // each takes itself out
 		c.close()
 	}
+}
+
+// forget takes a channel that was dropped out of the books.
+func (ch *channel) forget() {
+	ch.maker.count(0, -1)
+	ch.t.s.budget.add(-channelCost)
+	ch.t.delays = true
 }
 
 // stopTimer ends the channel's timer.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
@@ -49,8 +48,14 @@ func (c *conn) publish(cmd *wire.Command) *wire.Error {
 	if err != nil {
 		return publishFailed(cmd.Verb, err)
 	}
+	if err := p.t.room(len(cmd.Body)); err != nil {
+		return publishFailed(cmd.Verb, err)
+	}
 	now, due := c.s.now(), int64(0)
 	if cmd.Verb == wire.DPub && cmd.Delay > 0 {
+		if err := c.s.mayHold(delayCost); err != nil {
+			return publishFailed(cmd.Verb, err)
+		}
 		due = now + int64(cmd.Delay)
 	}
 	p.t.append(now, due, cmd.Body)
@@ -64,6 +69,9 @@ func (c *conn) publish(cmd *wire.Command) *wire.Error {
 func (c *conn) multiPublish(cmd *wire.Command) *wire.Error {
 	p, err := c.publisher(cmd.Topic)
 	if err != nil {
+		return publishFailed(cmd.Verb, err)
+	}
+	if err := p.t.room(len(cmd.Body)); err != nil {
 		return publishFailed(cmd.Verb, err)
 	}
 	now := c.s.now()
@@ -102,7 +110,7 @@ func (c *conn) publisher(name []byte) (*published, error) {
 	t := c.s.byName[string(name)]
 	if t == nil {
 		var err error
-		if t, err = c.makeTopic(string(name)); err != nil {
+		if t, err = c.s.makeTopic(string(name), c.origin); err != nil {
 			return nil, err
 		}
 	}
@@ -118,29 +126,13 @@ func (c *conn) publisher(name []byte) (*published, error) {
 	return p, nil
 }
 
-// makeTopic returns the topic of that name and makes it first if there is none,
-// unless the connection has made as many as it may.
-func (c *conn) makeTopic(name string) (*topic, error) {
-	if t := c.s.byName[name]; t != nil {
-		return t, nil
-	}
-	if most := c.s.o.MaxTopicsPerClient; c.made >= most {
-		return nil, fmt.Errorf("client has made %d topics, as many as it may", most)
-	}
-	t, err := c.s.createTopic(name)
-	if err == nil {
-		c.made++
-	}
-	return t, err
-}
-
 // subscribe is SUB.
 func (c *conn) subscribe(cmd *wire.Command) *wire.Error {
-	t, err := c.makeTopic(string(cmd.Topic))
+	t, err := c.s.makeTopic(string(cmd.Topic), c.origin)
 	if err != nil {
 		return wire.Errorf(wire.CodeSubFailed, "SUB failed %s", err)
 	}
-	ch, err := t.createChannel(string(cmd.Channel))
+	ch, err := t.makeChannel(string(cmd.Channel), c.origin)
 	if err != nil {
 		return wire.Errorf(wire.CodeSubFailed, "SUB failed %s", err)
 	}
@@ -194,6 +186,7 @@ func (c *conn) requeue(cmd *wire.Command) *wire.Error {
 	due := int64(0)
 	if cmd.Delay > 0 {
 		due = c.s.now() + int64(cmd.Delay)
+		c.ch.t.delays = true
 	}
 	ch := c.ch
 	if err := ch.cur.Requeue(seq, c.owner, due); err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strconv"
 	"strings"
 
@@ -27,6 +28,7 @@ type conn struct {
 	progress wire.Progress
 	greeted  bool // the magic has come
 	stalled  bool
+	refused  bool // it is to be closed when all that is owed is paid
 	closing  bool
 	expired  bool // the deadline has passed: the unfinished command is to be refused
 	partial  int  // bytes of an unfinished command
@@ -36,7 +38,13 @@ type conn struct {
 	pub  *published            // what it published to last
 	pubs map[string]*published // everything, when there is more than one; never ranged over
 	all  []*published          // everything
-	made int                   // topics that it made
+
+	origin    *origin
+	heldIn    int64 // in the budget: the unfinished command,
+	heldOut   int64 // output that it has not read,
+	heldFixed int64 // and what it costs by itself
+	unread    int64 // when relief looked last
+	deafSince int64 // when it had last read something, 0: now
 
 	ch         *channel
 	ready      bool // in ch.ready, by prev and next
@@ -74,6 +82,12 @@ type published struct {
 	n    uint64
 }
 
+// tell writes a line of log about the client, unless there are too many of its
+// address.
+func (c *conn) tell(level slog.Level, msg string, args ...any) {
+	c.s.origins.tell(c.origin, c.s.log, level, msg, append([]any{"client", c.remote()}, args...)...)
+}
+
 // newConn makes the handler of a connection that is being accepted.
 func newConn(s *Server) loop.Handler {
 	if s.closed {
@@ -98,6 +112,9 @@ func (c *conn) OnOpen(lc loop.Conn) {
 	c.c = lc
 	c.index = len(c.s.conns)
 	c.s.conns = append(c.s.conns, c)
+	c.origin = c.s.origins.of(c.remote())
+	c.origin.conns++
+	c.holdFixed(connCost)
 	o := &c.s.o
 	c.rules = wire.Rules{
 		MaxMsgSize: o.MaxMsgSize, MaxBodySize: o.MaxBodySize,
@@ -112,7 +129,7 @@ func (c *conn) OnOpen(lc loop.Conn) {
 
 // OnData is loop.Handler's: it carries out the commands in p.
 func (c *conn) OnData(p []byte) (consumed int) {
-	if c.closing {
+	if c.closing || c.refused {
 		return len(p)
 	}
 	if !c.greeted {
@@ -127,7 +144,7 @@ func (c *conn) OnData(p []byte) (consumed int) {
 	}
 	if c.upgrades.fresh { // what is left is for the layer
 		c.upgrades.fresh, c.partial = false, 0
-		c.heartbeat.last = c.s.now()
+		c.heard(true, false)
 		return consumed
 	}
 	c.partial = len(p) - consumed
@@ -135,8 +152,12 @@ func (c *conn) OnData(p []byte) (consumed int) {
 		c.refuse(wire.Errorf(wire.CodeAuthFirst, "AUTH required before more input"))
 		return len(p)
 	}
-	if consumed > before {
-		c.heartbeat.last = c.s.now()
+	if !c.weigh() {
+		c.refuse(noRoom(p[consumed:]))
+		return len(p)
+	}
+	if consumed > before || c.partial > 0 || c.heartbeat.began != 0 {
+		c.heard(consumed > before, c.partial > 0)
 	}
 	if c.expired && !c.stalled {
 		c.giveUp(p[consumed:])
@@ -195,7 +216,7 @@ func (c *conn) greet(p []byte) int {
 	default:
 		c.c.Write(wire.AppendError(nil, &wire.Error{Code: wire.CodeBadProtocol}))
 	}
-	c.s.log.Warn("client speaks another protocol", "client", c.remote(), "magic", strconv.Quote(string(p[:4])))
+	c.tell(slog.LevelWarn, "client speaks another protocol", "magic", strconv.Quote(string(p[:4])))
 	c.close()
 	return len(p)
 }
@@ -214,11 +235,12 @@ func (s *Server) notHTTP() string {
 // connection if the error is one that does.
 func (c *conn) refuse(err *wire.Error) {
 	if err.Fatal() {
-		c.s.log.Info("client refused", "client", c.remote(), "err", printable(err.Error(), 256))
+		c.tell(slog.LevelInfo, "client refused", "err", printable(err.Error(), 256))
 	}
 	if len(c.owed) > 0 {
 		c.owed = append(c.owed, debt{refusal: err})
-		c.stalled = c.stalled || err.Fatal()
+		c.refused = err.Fatal()
+		c.stalled = c.stalled || c.refused
 		return
 	}
 	c.sayNo(err)
@@ -312,7 +334,7 @@ func (c *conn) close() {
 func (c *conn) OnClose(err error) {
 	c.leave()
 	if err != nil && !errors.Is(err, io.EOF) {
-		c.s.log.Info("client lost", "client", c.remote(), "err", err)
+		c.tell(slog.LevelInfo, "client lost", "err", err)
 	}
 }
 
@@ -326,6 +348,8 @@ func (c *conn) leave() {
 	c.heartbeat.stop()
 	c.upgrades.stop()
 	if c.c != nil { // else it was never open
+		c.weighNothing()
+		c.origin.conns--
 		last := len(c.s.conns) - 1
 		moved := c.s.conns[last]
 		c.s.conns[c.index], moved.index = moved, c.index

@@ -136,6 +136,7 @@ func TestConn_NamesItselfByItsAddress(t *testing.T) {
 func TestConn_HeartbeatsComeWithoutIdentify(t *testing.T) {
 	w := newWorld(t, Options{})
 	p := w.dial()
+	p.sendString("NOP\n")
 	w.sleep(29 * time.Second)
 	p.want()
 	w.sleep(time.Second)

@@ -112,20 +112,3 @@ func TestConn_KeepsLittleOfLongIdentity(t *testing.T) {
 		t.Errorf("%d bytes of the user agent are kept, want %d that end with a whole character", n, keptMost-1)
 	}
 }
-
-// A connection makes so many topics and no more; those that are there are open
-// to it.
-func TestConn_MakesOnlySoManyTopics(t *testing.T) {
-	w := newWorld(t, Options{MaxTopicsPerClient: 2})
-	w.publish("there", "x")
-	p := w.dial()
-	for _, name := range []string{"a", "b", "there"} {
-		p.pub(name, "x")
-		p.want("OK")
-	}
-	p.pub("c", "x")
-	p.wantClosed("E_PUB_FAILED PUB failed client has made 2 topics, as many as it may")
-	if got, want := w.names(), "a() b() there()"; got != want {
-		t.Errorf("topics are %s, want %s", got, want)
-	}
-}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -55,8 +56,12 @@ type httpServer struct {
 	tls    *tls.Config      // nil: plain HTTP
 
 	limits    httpLimits
+	budget    *budget
+	origins   *origins
+	relieve   func() // has the loop make room in the budget; nil: it cannot
 	bodyBytes atomic.Int64
-	peeks     atomic.Int32 // requests that are looking at messages
+	peeks     atomic.Int32  // requests that are looking at messages
+	heavy     chan struct{} // has room for those that make a large reply: they run beside the loop
 
 	srv      *http.Server
 	listener net.Listener
@@ -67,6 +72,7 @@ type route struct {
 	method, path string
 	help         string // one line for GET /
 	quiet        bool   // not in the access log, as in nsqd
+	heavy        bool   // its reply may be of any size
 	run          func(w http.ResponseWriter, r *http.Request) error
 
 	codes [len(countedCodes) + 1]atomic.Uint64 // replies by status; the last counts all others
@@ -80,8 +86,9 @@ var countedCodes = [...]int{200, 301, 307, 400, 403, 404, 405, 408, 413, 500, 50
 func newHTTPServer(s *Server, addr net.Addr) *httpServer {
 	h := &httpServer{
 		s: s, l: s.l, log: s.log, remote: s.o.DebugRemote,
-		title: fmt.Sprintf("nsqd-lite %s, speaking as nsqd %s", s.o.LiteVersion, Version),
-		guard: newGuard(addr, s.o.BroadcastAddress),
+		title:  fmt.Sprintf("nsqd-lite %s, speaking as nsqd %s", s.o.LiteVersion, Version),
+		guard:  newGuard(addr, s.o.BroadcastAddress),
+		budget: &s.budget, origins: &s.origins, relieve: s.relieve,
 	}
 	h.handle(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.peekRoutes(), h.retainRoutes(), h.tapRoutes(), h.metricsRoutes(), h.debugRoutes())
 	return h
@@ -89,7 +96,7 @@ func newHTTPServer(s *Server, addr net.Addr) *httpServer {
 
 // handle makes routes those of h.
 func (h *httpServer) handle(routes ...[]*route) {
-	h.mux, h.limits = http.NewServeMux(), defaultHTTPLimits
+	h.mux, h.limits, h.heavy = http.NewServeMux(), defaultHTTPLimits, make(chan struct{}, heavyAtOnce)
 	h.routes = slices.Concat(routes...)
 	for _, rt := range h.routes {
 		h.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {
@@ -135,7 +142,7 @@ func (s *Server) listenHTTPWith(addr string, limits httpLimits) (*httpServer, er
 // serveOn serves the routes on l until shutdown or close.
 func (h *httpServer) serveOn(l net.Listener, limits httpLimits) {
 	h.limits = limits
-	h.listener = &cappedListener{Listener: l, max: int64(limits.conns)}
+	h.listener = &cappedListener{Listener: l, max: int64(limits.conns), budget: h.budget}
 	h.srv = &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: limits.header,
@@ -143,7 +150,7 @@ func (h *httpServer) serveOn(l net.Listener, limits httpLimits) {
 		WriteTimeout:      limits.write,
 		IdleTimeout:       limits.idle,
 		MaxHeaderBytes:    limits.headerBytes,
-		ErrorLog:          slog.NewLogLogger(h.log.Handler(), slog.LevelWarn),
+		ErrorLog:          log.New(&serveLog{h}, "", 0),
 	}
 	// net/http wants a goroutine of its own for the accept loop, and makes one
 	// per connection. They share nothing with the loop but what they post.
@@ -214,7 +221,11 @@ func (h *httpServer) serve(rt *route, w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodDelete {
 		err = h.guard.checkMutation(r)
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case rt.heavy:
+		err = h.runHeavy(rt, sw, r)
+	default:
 		err = rt.run(sw, r)
 	}
 	if err != nil {
@@ -237,9 +248,24 @@ func (h *httpServer) logStart(rt *route, r *http.Request) (done func(status int)
 			return // the loop had stopped; so has the log
 		}
 		_ = h.l.Post(func() {
-			h.log.Info(fmt.Sprintf("%d %s %s (%s) %s", status, method, uri, remote, h.l.Now().Sub(start)))
+			h.origins.tell(h.origins.of(remote), h.log, slog.LevelInfo,
+				fmt.Sprintf("%d %s %s (%s) %s", status, method, uri, remote, h.l.Now().Sub(start)))
 		})
 	}
+}
+
+// serveLog is what net/http has to say about connections: a failed TLS
+// handshake most of all. Nobody's address goes with it, so that all of them
+// share one account.
+type serveLog struct{ h *httpServer }
+
+// Write is io.Writer's. It gets one line.
+func (s *serveLog) Write(p []byte) (int, error) {
+	h, text := s.h, printable(strings.TrimSpace(string(p)), 1024)
+	_ = h.l.Post(func() { // a loop that has stopped has no log
+		h.origins.tell(&h.origins.rest, h.log, slog.LevelWarn, "HTTP: "+text)
+	})
+	return len(p), nil
 }
 
 // count adds one reply to the route's figures.
@@ -355,48 +381,4 @@ func (w *statusWriter) fail(err error) {
 		e = &httpError{http.StatusInternalServerError, "INTERNAL_ERROR", err.Error()}
 	}
 	replyError(w, e)
-}
-
-// cappedListener turns connections beyond max away, by name: without a cap,
-// one client can use up the descriptors that the journals need.
-type cappedListener struct {
-	net.Listener
-	max  int64
-	open atomic.Int64
-}
-
-const tooManyConns = "HTTP/1.1 503 Service Unavailable\r\n" +
-	"Content-Type: " + typeJSON + "\r\nX-NSQ-Content-Type: nsq; version=1.0\r\nConnection: close\r\n\r\n" +
-	`{"message":"TOO_MANY_CONNECTIONS","detail":"The server has as many HTTP connections as it allows; reuse them, or close some."}`
-
-// Accept is net.Listener's.
-func (l *cappedListener) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		if l.open.Add(1) <= l.max {
-			return &cappedConn{Conn: c, l: l}, nil
-		}
-		l.open.Add(-1)
-		// A new socket takes these few bytes without waiting.
-		_, _ = c.Write([]byte(tooManyConns))
-		_ = c.Close() // nobody is left to be told
-	}
-}
-
-// cappedConn gives its place back when it closes.
-type cappedConn struct {
-	net.Conn
-	l      *cappedListener
-	closed atomic.Bool
-}
-
-// Close is net.Conn's.
-func (c *cappedConn) Close() error {
-	if c.closed.CompareAndSwap(false, true) {
-		c.l.open.Add(-1)
-	}
-	return c.Conn.Close()
 }

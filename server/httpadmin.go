@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 
@@ -56,7 +57,7 @@ func (h *httpServer) topicCreate(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return h.act(w, func() error {
-		_, err := h.s.createTopic(name)
+		_, err := h.s.makeTopic(name, h.s.origins.of(r.RemoteAddr))
 		return err
 	})
 }
@@ -94,7 +95,7 @@ func (h *httpServer) channelCreate(w http.ResponseWriter, r *http.Request) error
 		if t == nil {
 			return errTopicUnknown
 		}
-		_, err := t.createChannel(channelName)
+		_, err := t.makeChannel(channelName, h.s.origins.of(r.RemoteAddr))
 		return err
 	})
 }
@@ -125,6 +126,9 @@ func (h *httpServer) act(w http.ResponseWriter, do func() error) error {
 	var err error
 	if stopped := h.s.call(func() { err = do() }); stopped != nil {
 		return errExiting
+	}
+	if errors.Is(err, errLimit) {
+		return refuse(http.StatusServiceUnavailable, "LIMIT_REACHED", "Not done: "+err.Error()+".")
 	}
 	if err != nil {
 		return err

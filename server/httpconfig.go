@@ -225,6 +225,12 @@ func (h *httpServer) otherConfig(name string) (value any, ok bool) {
 			experiments = append(experiments, "topology-aware-consumption")
 		}
 		return experiments, true
+	case "max_memory":
+		return o.MaxMemory, true
+	case "max_topics_per_client":
+		return o.MaxTopicsPerClient, true
+	case "max_channels_per_client":
+		return o.MaxChannelsPerClient, true
 	case "requeue_on_disconnect":
 		return o.RequeueOnDisconnect, true
 	}

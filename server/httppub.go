@@ -38,24 +38,52 @@ const bodyKept = 1 << 20 // bytes; the default of --max-msg-size
 type budgeted struct {
 	r    io.Reader
 	h    *httpServer
-	held int64
+	held int64 // in the budget
+	read int64
 }
 
 var errBudget = errors.New("too many bodies at once")
 
-// Read is io.Reader's.
+// errTooBusy is the answer to a body for which there is no room.
+var errTooBusy = &httpError{http.StatusServiceUnavailable, "TOO_BUSY",
+	"The server holds as many bytes for its clients as it may (--max-memory); nothing was stored, try again."}
+
+// Read is io.Reader's. A buffer that grows has up to twice of what is in it.
 func (b *budgeted) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p)
-	b.held += int64(n)
-	if b.h.bodyBytes.Add(int64(n)) > b.h.limits.bodyBytes {
+	b.read += int64(n)
+	if b.h.bodyBytes.Add(int64(n)) > b.h.limits.bodyBytes || !b.hold(2*int64(n)) {
 		return n, errBudget
 	}
 	return n, err
 }
 
+// hold takes n bytes more out of the budget, if they are there.
+func (b *budgeted) hold(n int64) bool {
+	if !b.h.budget.take(n) {
+		if b.h.relieve != nil {
+			_ = b.h.l.Post(b.h.relieve) // for the next one
+		}
+		return false
+	}
+	b.held += n
+	return true
+}
+
+// release gives back what was held.
+func (b *budgeted) release() {
+	b.h.bodyBytes.Add(-b.read)
+	b.h.budget.add(-b.held)
+}
+
 // withBody reads at most limit bytes of r's body into a shared buffer and
 // calls use with them; use must not keep them. tooBig is the answer to more.
 func (h *httpServer) withBody(r *http.Request, limit int, tooBig error, use func(body []byte) error) error {
+	return h.withHeld(r, limit, tooBig, func(body []byte, _ *budgeted) error { return use(body) })
+}
+
+// withHeld is withBody for a use that holds more than the body.
+func (h *httpServer) withHeld(r *http.Request, limit int, tooBig error, use func(body []byte, in *budgeted) error) error {
 	if r.ContentLength > int64(limit) {
 		return tooBig // before a byte of it is read
 	}
@@ -68,19 +96,19 @@ func (h *httpServer) withBody(r *http.Request, limit int, tooBig error, use func
 	}()
 	// The buffer grows with what arrives, not with what the header announces.
 	in := &budgeted{r: io.LimitReader(r.Body, int64(limit)+1), h: h}
-	defer func() { h.bodyBytes.Add(-in.held) }()
+	defer in.release()
 	switch _, err := b.ReadFrom(in); {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return refuse(http.StatusRequestTimeout, "REQUEST_TIMEOUT", "The body took too long to arrive; nothing was stored.")
 	case errors.Is(err, errBudget):
-		return refuse(http.StatusServiceUnavailable, "TOO_BUSY", "The server is reading as many bytes at once as it allows; nothing was stored, try again.")
+		return errTooBusy
 	case err != nil:
 		return refuse(http.StatusInternalServerError, "INTERNAL_ERROR", "The body could not be read; nothing was stored.")
 	}
 	if b.Len() > limit {
 		return tooBig
 	}
-	return use(b.Bytes())
+	return use(b.Bytes(), in)
 }
 
 // pub stores the body as one message.
@@ -111,14 +139,19 @@ func (h *httpServer) mpub(w http.ResponseWriter, r *http.Request) error {
 	limit := h.s.o.MaxBodySize
 	tooBig := refuse(http.StatusRequestEntityTooLarge, "BODY_TOO_BIG",
 		"The messages of one request may have "+strconv.Itoa(limit)+" bytes together here (--max-body-size).")
-	return h.withBody(r, limit, tooBig, func(body []byte) error {
+	return h.withHeld(r, limit, tooBig, func(body []byte, in *budgeted) error {
 		query, topic, err := h.publishArgs(r)
 		if err != nil {
 			return err
 		}
-		split := splitLines
+		split, most := splitLines, bytes.Count(body, newline)+1
 		if isBinary(query) {
-			split = splitBinary
+			split, most = splitBinary, len(body)/5
+		}
+		// Messages of a byte take more beside it, here and on their way into
+		// the journal.
+		if !in.hold(int64(most) * lineCost) {
+			return errTooBusy
 		}
 		messages, invalid := split(body, h.s.o.MaxMsgSize, limit)
 		if err := h.publish(r, topic, messages, 0, invalid); err != nil {
@@ -178,11 +211,13 @@ func isBinary(query url.Values) bool {
 	return value != "false" && value != "0"
 }
 
+var newline = []byte("\n")
+
 // splitLines returns the lines of body that are not empty. A carriage return
 // is part of the message.
 func splitLines(body []byte, max, _ int) ([][]byte, error) {
-	var messages [][]byte
-	for line := range bytes.SplitSeq(body, []byte("\n")) {
+	messages := make([][]byte, 0, bytes.Count(body, newline)+1)
+	for line := range bytes.SplitSeq(body, newline) {
 		if len(line) > max {
 			return nil, refuse(http.StatusRequestEntityTooLarge, "MSG_TOO_BIG",
 				"A line is a message and may have "+strconv.Itoa(max)+" bytes here (--max-msg-size).")
@@ -228,13 +263,33 @@ func badMessage(max int) error {
 		"Each message follows its size, 4 bytes, from 1 to "+strconv.Itoa(max)+" (--max-msg-size).")
 }
 
+// mayStore says why there is no room for messages that are deferred, or of a
+// topic that is not in files.
+func (h *httpServer) mayStore(t *topic, messages [][]byte, delay time.Duration) error {
+	n := 0
+	if !t.onDisk {
+		for _, m := range messages {
+			n += len(m)
+		}
+	}
+	if delay > 0 {
+		if err := h.s.mayHold(int64(len(messages)) * delayCost); err != nil {
+			return err
+		}
+	}
+	return t.room(n)
+}
+
 // publish makes the topic if need be, stores the messages, and returns when
 // they are as safe as the server's sync mode promises. invalid, when set, is
 // answered after the topic has been made, in nsqd's order.
 func (h *httpServer) publish(r *http.Request, name string, messages [][]byte, delay time.Duration, invalid error) error {
 	stored := make(chan error, 1) // room for one: the loop never waits for us
 	err := h.s.call(func() {
-		t, err := h.s.createTopic(name)
+		t, err := h.s.makeTopic(name, h.s.origins.of(r.RemoteAddr))
+		if err == nil && invalid == nil {
+			err = h.mayStore(t, messages, delay)
+		}
 		switch {
 		case err != nil:
 			stored <- err

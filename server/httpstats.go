@@ -16,7 +16,7 @@ func (h *httpServer) statsRoutes() []*route {
 	return []*route{
 		{method: "GET", path: "/ping", help: "OK, or why the journal cannot be written", run: h.ping},
 		{method: "GET", path: "/info", help: "version, addresses and limits", run: h.info},
-		{method: "GET", path: "/stats", help: "topics, channels and connections: ?format=json&topic=&channel=&include_clients=&include_mem=", run: h.stats},
+		{method: "GET", path: "/stats", help: "topics, channels and connections: ?format=json&topic=&channel=&include_clients=&include_mem=", heavy: true, run: h.stats},
 	}
 }
 

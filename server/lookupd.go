@@ -51,6 +51,13 @@ type LookupdOptions struct {
 	// 4096.
 	HTTPMaxConns int
 
+	// MaxMemory is how many bytes are held for peers, all together:
+	// registrations, unfinished commands, replies that are being sent, and
+	// what connections cost by themselves. Beyond it connections are closed
+	// as they come, or answered with 503, and registrations refused with
+	// E_INVALID. At least 4 MiB. nsqlookupd has no limit. Default 40 MiB.
+	MaxMemory int64
+
 	// DebugRemote serves the profiles under /debug/pprof to other machines
 	// too. By default only this machine may see them.
 	DebugRemote bool
@@ -61,6 +68,9 @@ type LookupdOptions struct {
 	// Logger receives what an operator wants to know. nil is silence.
 	Logger *slog.Logger
 }
+
+// minLookupdMemory is the least MaxMemory of a Lookupd.
+const minLookupdMemory = 4 << 20
 
 func (o LookupdOptions) withDefaults() (LookupdOptions, error) {
 	for _, n := range []struct {
@@ -75,11 +85,15 @@ func (o LookupdOptions) withDefaults() (LookupdOptions, error) {
 			return o, fmt.Errorf("nsqlookupd options: %s is %d; it must not be negative", n.name, n.v)
 		}
 	}
+	if o.MaxMemory != 0 && o.MaxMemory < minLookupdMemory {
+		return o, fmt.Errorf("nsqlookupd options: MaxMemory is %d; it must be %d at least", o.MaxMemory, minLookupdMemory)
+	}
 	fill(&o.InactiveProducerTimeout, 5*time.Minute)
 	fill(&o.TombstoneLifetime, 45*time.Second)
 	fill(&o.MaxConns, 4096)
 	fill(&o.MaxNames, 100_000)
 	fill(&o.MaxRegistrations, 150_000)
+	fill(&o.MaxMemory, 40<<20)
 	fill(&o.Logger, slog.New(slog.DiscardHandler))
 	return o, nil
 }
@@ -94,6 +108,9 @@ type Lookupd struct {
 	log *slog.Logger
 	reg *lookup.Registry
 
+	budget   budget
+	held     int64 // in the budget: what the registry takes
+	origins  origins
 	conns    []*lookupdConn // in no particular but repeatable order
 	hostname string
 	host     string // hostname, once it is known to mean this machine
@@ -122,6 +139,8 @@ func NewLookupd(l loop.Loop, o LookupdOptions) (*Lookupd, error) {
 		Inactive: o.InactiveProducerTimeout, Tombstone: o.TombstoneLifetime,
 	})}
 	d.hostname = hostname()
+	d.budget.limit = o.MaxMemory
+	d.origins.l, d.origins.log = l, o.Logger
 	if err := d.listen(); err != nil {
 		return nil, err
 	}
@@ -240,9 +259,18 @@ func (d *Lookupd) stop() {
 	for len(d.conns) > 0 {
 		d.conns[len(d.conns)-1].close()
 	}
+	d.origins.stopTimer()
 	if d.release != nil {
 		d.release()
 	}
+}
+
+// weigh brings what the registry takes up to date.
+func (d *Lookupd) weigh() {
+	known, registered := d.reg.Size()
+	held := int64(known)*knownCost + int64(registered)*registeredCost
+	d.budget.add(held - d.held)
+	d.held = held
 }
 
 // call runs f on the loop and waits for it. It returns ErrOnLoop when it is

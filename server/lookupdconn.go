@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -22,20 +23,22 @@ type lookupdConn struct {
 	d       *Lookupd
 	c       loop.Conn
 	index   int // in Lookupd.conns
+	origin  *origin
 	timer   loop.Timer
 	armed   bool // timer waits
 	greeted bool // the magic has come
 	closing bool
-	partial bool // there are bytes of an unfinished command
-	expired bool // the time for an unfinished command is over
-	full    bool // it has been told that there are too many names
+	partial bool  // there are bytes of an unfinished command
+	held    int64 // in the budget
+	expired bool  // the time for an unfinished command is over
+	full    bool  // it has been told that there are too many names
 
 	producer *lookup.Producer // nil until IDENTIFY
 }
 
 // newLookupdConn makes the handler of a connection that is being accepted.
 func newLookupdConn(d *Lookupd) loop.Handler {
-	if !d.begun || d.closed || len(d.conns) >= d.o.MaxConns {
+	if !d.begun || d.closed || len(d.conns) >= d.o.MaxConns || !d.budget.has(connCost) {
 		return nil
 	}
 	return &lookupdConn{d: d}
@@ -57,6 +60,9 @@ func (c *lookupdConn) OnOpen(lc loop.Conn) {
 	c.c = lc
 	c.index = len(c.d.conns)
 	c.d.conns = append(c.d.conns, c)
+	c.origin = c.d.origins.of(c.remote())
+	c.origin.conns++
+	c.hold(connCost)
 	c.timer = c.d.l.After(lookupdPatience, c.expire)
 	c.armed = true
 }
@@ -71,7 +77,7 @@ func (c *lookupdConn) OnData(p []byte) (consumed int) {
 			return 0
 		}
 		if magic := p[:len(wire.MagicV1)]; string(magic) != wire.MagicV1 {
-			c.d.log.Warn("client speaks another protocol", "client", c.remote(), "magic", strconv.Quote(string(magic)))
+			c.tell(slog.LevelWarn, "client speaks another protocol", "magic", strconv.Quote(string(magic)))
 			c.refuse(&wire.Error{Code: wire.CodeBadProtocol})
 			return len(p)
 		}
@@ -84,12 +90,40 @@ func (c *lookupdConn) OnData(p []byte) (consumed int) {
 		return len(p)
 	}
 	c.partial = consumed < len(p)
+	if !c.weigh(len(p) - consumed) {
+		c.refuse(wire.Errorf(wire.CodeBadBody, "%s", errNoMemory))
+		return len(p)
+	}
 	if c.expired {
 		c.giveUp(p[consumed:])
 		return len(p)
 	}
 	c.wait(whole)
 	return consumed
+}
+
+// hold changes what the connection has of the budget.
+func (c *lookupdConn) hold(n int64) {
+	c.d.budget.add(n - c.held)
+	c.held = n
+}
+
+// weigh counts n bytes of an unfinished command, and says whether there is room
+// for them.
+func (c *lookupdConn) weigh(n int) bool {
+	held := connCost + inputCost(n)
+	if c.producer != nil {
+		held += producerCost
+	}
+	more := held > c.held
+	c.hold(held)
+	return !more || c.d.budget.has(0)
+}
+
+// tell writes a line of log about the client, unless there are too many of its
+// address.
+func (c *lookupdConn) tell(level slog.Level, msg string, args ...any) {
+	c.d.origins.tell(c.origin, c.d.log, level, msg, append([]any{"client", c.remote()}, args...)...)
 }
 
 // run carries out the whole commands at the beginning of p and returns their
@@ -109,7 +143,7 @@ func (c *lookupdConn) run(p []byte) (n int, whole bool) {
 		whole = true
 		c.exec(&cmd)
 		if len(c.c.Output())+c.c.Buffered() > lookupdOutputMost {
-			c.d.log.Warn("nsqd does not read its replies", "client", c.remote())
+			c.tell(slog.LevelWarn, "nsqd does not read its replies")
 			c.close()
 		}
 	}
@@ -141,6 +175,10 @@ func (c *lookupdConn) exec(cmd *wire.LookupCommand) {
 		c.identify(&cmd.Peer)
 		return
 	case wire.LookupRegister:
+		if !d.budget.has(2 * (knownCost + registeredCost)) {
+			c.refuseName(cmd)
+			return
+		}
 		if err := d.reg.Register(c.producer, string(cmd.Topic), string(cmd.Channel)); err != nil {
 			c.refuseName(cmd)
 			return
@@ -148,6 +186,7 @@ func (c *lookupdConn) exec(cmd *wire.LookupCommand) {
 	case wire.LookupUnregister:
 		d.reg.Unregister(c.producer, string(cmd.Topic), string(cmd.Channel))
 	}
+	d.weigh()
 	c.reply(wire.OK)
 }
 
@@ -159,7 +198,7 @@ func (c *lookupdConn) identify(p *wire.LookupIdentity) {
 		TCPPort: p.TCPPort, HTTPPort: p.HTTPPort, Version: p.Version,
 		TopologyZone: p.TopologyZone, TopologyRegion: p.TopologyRegion,
 	}, d.l.Now())
-	d.log.Info("nsqd registers", "client", c.remote(), "address", printable(c.producer.Info.Node(), 256), "version", printable(p.Version, 64))
+	c.tell(slog.LevelInfo, "nsqd registers", "address", printable(c.producer.Info.Node(), 256), "version", printable(p.Version, 64))
 	addr, _ := advertised(d.o.BroadcastAddress, d.host, c.c.LocalAddr())
 	body, err := json.Marshal(wire.LookupReply{
 		BroadcastAddress: addr, Hostname: d.hostname,
@@ -176,7 +215,7 @@ func (c *lookupdConn) identify(p *wire.LookupIdentity) {
 func (c *lookupdConn) refuseName(cmd *wire.LookupCommand) {
 	if !c.full {
 		c.full = true
-		c.d.log.Error("nsqd registers more topics and channels than allowed", "client", c.remote(),
+		c.tell(slog.LevelError, "nsqd registers more topics and channels than allowed",
 			"of_one", c.d.o.MaxNames, "of_all", c.d.o.MaxRegistrations)
 	}
 	c.reply(wire.Errorf(wire.CodeInvalid, "%s too many topics and channels", cmd.Verb).Error())
@@ -188,7 +227,7 @@ func (c *lookupdConn) reply(data string) {
 
 // refuse says why the conversation ends, and ends it.
 func (c *lookupdConn) refuse(err *wire.Error) {
-	c.d.log.Info("client refused", "client", c.remote(), "err", printable(err.Error(), 256))
+	c.tell(slog.LevelInfo, "client refused", "err", printable(err.Error(), 256))
 	c.reply(err.Error())
 	c.close()
 }
@@ -216,7 +255,7 @@ func (c *lookupdConn) giveUp(p []byte) {
 		c.refuse(err)
 		return
 	}
-	c.d.log.Info("client did not finish a command in time", "client", c.remote())
+	c.tell(slog.LevelInfo, "client did not finish a command in time")
 	c.close()
 }
 
@@ -232,7 +271,7 @@ func (c *lookupdConn) close() {
 func (c *lookupdConn) OnClose(err error) {
 	c.leave()
 	if err != nil && !errors.Is(err, io.EOF) {
-		c.d.log.Info("nsqd lost", "client", c.remote(), "err", err)
+		c.tell(slog.LevelInfo, "nsqd lost", "err", err)
 	}
 }
 
@@ -246,6 +285,8 @@ func (c *lookupdConn) leave() {
 		return // it was never open
 	}
 	c.timer.Stop()
+	c.hold(0)
+	c.origin.conns--
 	last := len(c.d.conns) - 1
 	moved := c.d.conns[last]
 	c.d.conns[c.index], moved.index = moved, c.index
@@ -253,6 +294,7 @@ func (c *lookupdConn) leave() {
 	c.d.conns = c.d.conns[:last]
 	if c.producer != nil {
 		c.d.reg.Leave(c.producer)
-		c.d.log.Info("nsqd has left", "client", c.remote(), "address", printable(c.producer.Info.Node(), 256))
+		c.d.weigh()
+		c.tell(slog.LevelInfo, "nsqd has left", "address", printable(c.producer.Info.Node(), 256))
 	}
 }

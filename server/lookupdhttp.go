@@ -20,8 +20,9 @@ type lookupdHTTP struct{ d *Lookupd }
 func newLookupdHTTP(d *Lookupd, addr net.Addr) *httpServer {
 	h := &httpServer{
 		l: d.l, log: d.log, remote: d.o.DebugRemote,
-		title: fmt.Sprintf("nsqlookupd of nsqd-lite %s, speaking as nsqlookupd %s", d.o.LiteVersion, Version),
-		guard: newGuard(addr, d.o.BroadcastAddress),
+		title:  fmt.Sprintf("nsqlookupd of nsqd-lite %s, speaking as nsqlookupd %s", d.o.LiteVersion, Version),
+		guard:  newGuard(addr, d.o.BroadcastAddress),
+		budget: &d.budget, origins: &d.origins,
 	}
 	h.handle(lookupdHTTP{d}.routes(), h.lookupdMetricsRoutes(d), h.debugRoutes())
 	return h
@@ -34,11 +35,11 @@ func (h lookupdHTTP) routes() []*route {
 	return []*route{
 		{method: "GET", path: "/ping", help: "OK", run: h.ping},
 		{method: "GET", path: "/info", help: "version", run: h.info},
-		{method: "GET", path: "/lookup", help: "who has a topic, and its channels: ?topic=", run: h.lookup},
-		{method: "GET", path: "/topics", help: "all topics", run: h.topics},
-		{method: "GET", path: "/channels", help: "the channels of a topic: ?topic=", run: h.channels},
-		{method: "GET", path: "/nodes", help: "all nsqds with their topics", run: h.nodes},
-		{method: "GET", path: "/debug", help: "all registrations", run: h.debug},
+		{method: "GET", path: "/lookup", help: "who has a topic, and its channels: ?topic=", heavy: true, run: h.lookup},
+		{method: "GET", path: "/topics", help: "all topics", heavy: true, run: h.topics},
+		{method: "GET", path: "/channels", help: "the channels of a topic: ?topic=", heavy: true, run: h.channels},
+		{method: "GET", path: "/nodes", help: "all nsqds with their topics", heavy: true, run: h.nodes},
+		{method: "GET", path: "/debug", help: "all registrations", heavy: true, run: h.debug},
 		{method: "POST", path: "/topic/create", help: "make a topic known: ?topic=", run: h.topicCreate},
 		{method: "POST", path: "/topic/delete", help: "forget a topic and its channels: ?topic=", run: h.topicDelete},
 		{method: "POST", path: "/topic/tombstone", help: "hide an nsqd from those who look for a topic, for a while: ?topic=&node=<address>:<HTTP port>", run: h.tombstone},
@@ -58,7 +59,10 @@ func (h lookupdHTTP) ask(f func(r *lookup.Registry, now time.Time)) error {
 // change runs f on the loop and answers with its result, an empty body for nil.
 func (h lookupdHTTP) change(w http.ResponseWriter, f func(r *lookup.Registry, now time.Time) error) error {
 	var err error
-	stopped := h.ask(func(r *lookup.Registry, now time.Time) { err = f(r, now) })
+	stopped := h.ask(func(r *lookup.Registry, now time.Time) {
+		err = f(r, now)
+		h.d.weigh()
+	})
 	switch {
 	case stopped != nil:
 		return stopped
@@ -191,7 +195,15 @@ func (h lookupdHTTP) topicCreate(w http.ResponseWriter, r *http.Request) error {
 	if !wire.ValidName(topic) {
 		return refuse(http.StatusBadRequest, "INVALID_ARG_TOPIC", nameRule)
 	}
-	return h.change(w, func(r *lookup.Registry, _ time.Time) error { return r.Create(topic, "") })
+	return h.change(w, func(r *lookup.Registry, _ time.Time) error { return h.create(r, topic, "") })
+}
+
+// create makes a topic or channel known, if there is memory for it.
+func (h lookupdHTTP) create(r *lookup.Registry, topic, channel string) error {
+	if !h.d.budget.has(2 * knownCost) {
+		return lookup.ErrFull
+	}
+	return r.Create(topic, channel)
 }
 
 // topicDelete forgets a topic. Its name is a name: the original takes "*" for
@@ -224,7 +236,7 @@ func (h lookupdHTTP) channelCreate(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	return h.change(w, func(r *lookup.Registry, _ time.Time) error { return r.Create(topic, channel) })
+	return h.change(w, func(r *lookup.Registry, _ time.Time) error { return h.create(r, topic, channel) })
 }
 
 func (h lookupdHTTP) channelDelete(w http.ResponseWriter, r *http.Request) error {

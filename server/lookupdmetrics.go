@@ -58,7 +58,7 @@ func (h *httpServer) lookupdMetricsRoutes(d *Lookupd) []*route {
 		)
 		return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
 	})
-	return []*route{{method: "GET", path: "/metrics", help: "the figures for Prometheus", run: func(w http.ResponseWriter, r *http.Request) error {
+	return []*route{{method: "GET", path: "/metrics", help: "the figures for Prometheus", heavy: true, run: func(w http.ResponseWriter, r *http.Request) error {
 		nsqHeader(w)
 		handler().ServeHTTP(w, r)
 		return nil

@@ -142,10 +142,24 @@ type Options struct {
 	// any number.
 	MaxChannelConsumers int
 
-	// MaxTopicsPerClient is how many topics a connection may make by
-	// publishing or subscribing; the next one is refused. nsqd has no limit.
-	// Default 10000.
-	MaxTopicsPerClient int
+	// MaxTopicsPerClient and MaxChannelsPerClient are how many topics and
+	// channels the connections and HTTP requests of one address may have made
+	// that are still there; the next one is refused. Of IPv6 the network, /64,
+	// is one address, and so are all unix sockets. nsqd has no limits.
+	// Defaults 10,000 and 50,000.
+	MaxTopicsPerClient   int
+	MaxChannelsPerClient int
+
+	// MaxMemory is how many bytes are held for peers, all together:
+	// unfinished commands, behind decompression, output that clients have not
+	// read, bodies of HTTP requests, messages that are not in files, and what
+	// connections, topics and channels cost by themselves. Beyond it a
+	// publish is refused with E_PUB_FAILED or its kin, another command with
+	// E_BAD_BODY, an HTTP request with 503, and clients that do not read are
+	// closed; nothing that was acknowledged is lost. One address may have
+	// half of it in unfinished commands, and all output together half of it.
+	// At least 16 MiB. nsqd has no limit. Default 512 MiB.
+	MaxMemory int64
 
 	// MaxDeflateLevel bounds what a client may ask for, 1 to 9. Default 6.
 	MaxDeflateLevel int
@@ -264,6 +278,10 @@ type Options struct {
 	statsdDial func(addr string) (io.WriteCloser, error)
 }
 
+// minMemory is the least MaxMemory: two commands of the default size, and room
+// for output.
+const minMemory = 16 << 20
+
 // withDefaults fills in the defaults and checks what can be checked without
 // touching anything.
 func (o Options) withDefaults() (Options, error) {
@@ -284,7 +302,9 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.MaxOutputBufferTimeout, 30*time.Second)
 	fill(&o.OutputBufferTimeout, 250*time.Millisecond)
 	fill(&o.MaxDeflateLevel, 6)
-	fill(&o.MaxTopicsPerClient, 10000)
+	fill(&o.MaxTopicsPerClient, 10_000)
+	fill(&o.MaxChannelsPerClient, 50_000)
+	fill(&o.MaxMemory, 512<<20)
 	fill(&o.StatsdInterval, time.Minute)
 	fill(&o.StatsdPrefix, "nsq.%s")
 	fill(&o.StatsdUDPPacketSize, 508)
@@ -353,11 +373,15 @@ func (o *Options) validate() error {
 	}{
 		{"MaxBytesPerFile", o.MaxBytesPerFile}, {"RetainBytes", o.RetainBytes}, {"MaxMsgSize", int64(o.MaxMsgSize)}, {"MaxBodySize", int64(o.MaxBodySize)},
 		{"MaxRdyCount", int64(o.MaxRdyCount)}, {"MaxOutputBufferSize", int64(o.MaxOutputBufferSize)},
+		{"MaxTopicsPerClient", int64(o.MaxTopicsPerClient)}, {"MaxChannelsPerClient", int64(o.MaxChannelsPerClient)},
 		{"MaxChannelConsumers", int64(o.MaxChannelConsumers)}, {"StatsdUDPPacketSize", int64(o.StatsdUDPPacketSize)},
 	} {
 		if n.v < 0 {
 			return fmt.Errorf("server options: %s is %d; it must not be negative", n.name, n.v)
 		}
+	}
+	if o.MaxMemory < minMemory {
+		return fmt.Errorf("server options: MaxMemory is %d; it must be %d at least", o.MaxMemory, minMemory)
 	}
 	for _, q := range o.E2EProcessingLatencyPercentiles {
 		if !(q > 0 && q <= 1) { // NaN is neither

@@ -45,7 +45,7 @@ func (o *output) check() {
 		return
 	}
 	o.held = slices.DeleteFunc(o.held, func(c *conn) bool {
-		if c.full && !c.closing && c.c.Buffered() < outputMost/2 {
+		if c.full && !c.closing && o.mayGoOn(c) {
 			c.drained()
 		}
 		return !c.full || c.closing
@@ -59,6 +59,13 @@ func (o *output) check() {
 	}
 }
 
+// mayGoOn says whether c may be given messages again. When memory is short that
+// is when it has read everything.
+func (o *output) mayGoOn(c *conn) bool {
+	n := c.c.Buffered()
+	return n == 0 || n < outputMost/2 && !o.s.relief.short()
+}
+
 // stopTimer ends the looking.
 func (o *output) stopTimer() {
 	if o.timer != nil {
@@ -68,7 +75,7 @@ func (o *output) stopTimer() {
 
 // OnDrain is loop.Drainer's: the client reads again.
 func (c *conn) OnDrain() {
-	if c.full && !c.closing {
+	if c.full && !c.closing && c.s.output.mayGoOn(c) {
 		c.drained()
 	}
 }

@@ -35,6 +35,9 @@ type Server struct {
 	auth      *authenticator // nil: AUTH is off
 	tlsConfig *tls.Config    // nil: no TLS
 	output    output
+	budget    budget
+	relief    relief
+	origins   origins
 	statsd    statsd
 	metadata  metadataWriter
 	peers     peers
@@ -85,6 +88,9 @@ func newServer(l loop.Loop, o Options, path *dataPath) (*Server, error) {
 	s.turn.init(s)
 	s.fsync.s = s
 	s.output.s = s
+	s.relief.s = s
+	s.budget.limit = o.MaxMemory
+	s.origins.l, s.origins.log = l, o.Logger
 	s.peers.s = s
 	s.idle.s = s
 	s.retain.s = s
@@ -282,6 +288,7 @@ func (s *Server) stop() error {
 	s.peers.stop()
 	s.turn.stopTimer()
 	s.output.stopTimer()
+	s.origins.stopTimer()
 	s.idle.stopTimer()
 	s.retain.stopTimer()
 	s.statsd.stop()

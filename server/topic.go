@@ -45,6 +45,11 @@ type topic struct {
 	unsynced bool // in fsync.topics
 	syncing  bool // a fsync of it is running
 
+	maker      *origin // nil: the server itself, or before it started
+	delays     bool    // the number of deferred messages may have changed
+	held       int64   // in the budget
+	heldDelays int64   // the part of it that is for deferred messages
+
 	newMessages uint64 // of the running generation
 	newBytes    uint64
 	messages    uint64 // stored since the start
@@ -62,6 +67,7 @@ type waiter struct {
 // when it may be delivered, 0 for at once.
 func (t *topic) append(now, due int64, body []byte) {
 	t.j.Append(now, due, body)
+	t.delays = t.delays || due > 0
 	t.newMessages++
 	t.newBytes += uint64(len(body))
 	t.ahead = true
@@ -213,7 +219,10 @@ func (t *topic) channel(name string) *channel {
 
 // createChannel returns the channel of that name and makes it first if there
 // is none.
-func (t *topic) createChannel(name string) (*channel, error) {
+func (t *topic) createChannel(name string) (*channel, error) { return t.makeChannel(name, nil) }
+
+// makeChannel is createChannel for somebody who may make only so many.
+func (t *topic) makeChannel(name string, from *origin) (*channel, error) {
 	if ch := t.channel(name); ch != nil {
 		return ch, nil
 	}
@@ -222,6 +231,9 @@ func (t *topic) createChannel(name string) (*channel, error) {
 	}
 	if !wire.ValidName(name) {
 		return nil, fmt.Errorf("create channel %q: %w", name, ErrBadName)
+	}
+	if err := t.s.mayMakeChannel(from); err != nil {
+		return nil, err
 	}
 	// What was published before belongs to those who were there before.
 	if err := t.commit(); err != nil {
@@ -232,9 +244,11 @@ func (t *topic) createChannel(name string) (*channel, error) {
 		o.Limit = max(int64(t.s.o.MemQueueSize), 1)
 	}
 	ch := newChannel(t, t.j.CreateCursor(name, o))
+	ch.maker = from
+	from.count(0, 1)
 	t.enter(ch)
 	t.ahead = true
-	t.log.Info("channel created", "channel", name)
+	t.s.origins.tell(from, t.log, slog.LevelInfo, "channel created", "channel", name)
 	t.s.peers.register(t.name, name)
 	t.s.metadata.changed()
 	// A full disk must not keep consumers away: the journal writes this down
@@ -254,7 +268,8 @@ func (t *topic) deleteChannel(ch *channel) {
 	t.channels = slices.Delete(t.channels, i, i+1)
 	ch.drop()
 	t.j.DeleteCursor(ch.cur)
-	t.log.Info("channel deleted", "channel", ch.name)
+	ch.forget()
+	t.s.origins.tell(ch.maker, t.log, slog.LevelInfo, "channel deleted", "channel", ch.name)
 	t.s.metadata.changed()
 	t.s.peers.unregister(t.name, ch.name)
 	if err := t.keep(); err != nil {
@@ -269,6 +284,7 @@ func (t *topic) deleteChannel(ch *channel) {
 func (t *topic) enter(ch *channel) {
 	i, _ := t.search(ch.name)
 	t.channels = slices.Insert(t.channels, i, ch)
+	t.s.budget.add(channelCost)
 }
 
 // search finds the place of the channel called name.

@@ -116,6 +116,9 @@ func (u *turn) run() {
 // attempts.
 func (u *turn) writeRest(t *topic) {
 	t.dirty = false
+	if !t.deleted && (t.delays || !t.onDisk) {
+		defer t.weigh() // when everything is written
+	}
 	switch {
 	case t.deleted || !t.j.Dirty():
 	case t.answered:

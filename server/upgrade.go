@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nsqloop/nsqloop/internal/layer"
@@ -33,6 +34,9 @@ type upgrade struct {
 func (c *conn) planUpgrade(q *wire.IdentifyRequest) (upgrade, *wire.Error) {
 	o, has := &c.s.o, &c.upgrades
 	u := upgrade{snappy: q.Snappy && !o.NoSnappy, deflate: q.Deflate && !o.NoDeflate}
+	if !c.s.budget.has(deflateCost) {
+		u.snappy, u.deflate = false, false // nobody needs it to be understood
+	}
 	if u.snappy && u.deflate {
 		return u, wire.Errorf(wire.CodeIdentifyFailed, "cannot enable both deflate and snappy compression")
 	}
@@ -56,14 +60,17 @@ func (c *conn) upgrade(u upgrade) {
 		has.tls = layer.TLSServer(c.s.tlsConfig)
 		has.timer = c.s.l.After(handshakeTimeout, c.onHandshakeTimeout)
 		c.rules.TLSRequired = false
+		c.holdFixed(tlsCost)
 		c.putOn(has.tls)
 	}
 	if u.snappy {
 		has.snappy = true
+		c.holdFixed(snappyCost)
 		c.putOn(layer.NewSnappy())
 	}
 	if u.deflate {
 		has.deflate = true
+		c.holdFixed(deflateCost)
 		c.putOn(layer.NewDeflate(u.level))
 	}
 }
@@ -78,7 +85,7 @@ func (c *conn) putOn(l loop.Layer) {
 // says so in plain text, in the middle of what should be TLS.
 func (c *conn) onHandshakeTimeout() {
 	if !c.closing && c.upgrades.tls.State() == nil {
-		c.s.log.Info("client did not finish the TLS handshake", "client", c.remote())
+		c.tell(slog.LevelInfo, "client did not finish the TLS handshake")
 		c.close()
 	}
 }

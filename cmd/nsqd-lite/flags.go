@@ -90,6 +90,9 @@ func newFlags(s *settings) *flag.FlagSet {
 	fs.DurationVar(&o.MinOutputBufferTimeout, "min-output-buffer-timeout", 25*time.Millisecond, "the least that a client may ask for")
 	fs.DurationVar(&o.OutputBufferTimeout, "output-buffer-timeout", 250*time.Millisecond, "what a client has that does not ask")
 	fs.IntVar(&o.MaxChannelConsumers, "max-channel-consumers", 0, "subscribers of one channel, 0 for any number")
+	fs.Int64Var(&o.MaxMemory, "max-memory", 512<<20, "bytes held for all clients together: unfinished input, unread output, HTTP bodies, messages not in files")
+	fs.IntVar(&o.MaxTopicsPerClient, "max-topics-per-client", 10_000, "topics made by one address that are there at the same time")
+	fs.IntVar(&o.MaxChannelsPerClient, "max-channels-per-client", 50_000, "the same for channels")
 	fs.BoolVar(&o.RequeueOnDisconnect, "requeue-on-disconnect", false, "give the messages of a client that has gone to others at once")
 	s.tlsFlags(fs)
 	fs.BoolVar(&s.snappy, "snappy", true, "let clients compress with snappy")
@@ -254,7 +257,7 @@ func (s *settings) check(fs *flag.FlagSet) error {
 	}
 	err := positive(fs,
 		"sync-timeout", "max-bytes-per-file", "msg-timeout", "max-msg-timeout", "max-msg-size", "max-body-size",
-		"max-req-timeout", "max-heartbeat-interval", "max-rdy-count", "max-output-buffer-size", "http-max-connections",
+		"max-req-timeout", "max-memory", "max-topics-per-client", "max-channels-per-client", "max-heartbeat-interval", "max-rdy-count", "max-output-buffer-size", "http-max-connections",
 		"max-output-buffer-timeout", "min-output-buffer-timeout", "output-buffer-timeout", "drain-timeout",
 		"http-client-connect-timeout", "http-client-request-timeout", "statsd-interval", "statsd-udp-packet-size", "e2e-processing-latency-window-time",
 	)

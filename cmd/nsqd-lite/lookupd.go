@@ -46,6 +46,7 @@ func newLookupdFlags(s *lookupdSettings) *flag.FlagSet {
 	fs.IntVar(&o.MaxNames, "max-names", 100_000, "topics and channels of one nsqd")
 	fs.IntVar(&o.MaxRegistrations, "max-registrations", 150_000, "topics and channels of all")
 	fs.IntVar(&o.HTTPMaxConns, "http-max-connections", 4096, "HTTP connections served at once")
+	fs.Int64Var(&o.MaxMemory, "max-memory", 40<<20, "bytes held for all peers together: registrations, unfinished input, replies")
 	fs.BoolVar(&o.DebugRemote, "debug-remote", false, "show /debug/pprof to other machines too")
 	fs.DurationVar(&s.drain, "drain-timeout", 10*time.Second, "how long a stop may take before it is cut off")
 	return fs
@@ -54,7 +55,7 @@ func newLookupdFlags(s *lookupdSettings) *flag.FlagSet {
 // check looks at what would not mean what it says.
 func (s *lookupdSettings) check(fs *flag.FlagSet) error {
 	return positive(fs, "inactive-producer-timeout", "tombstone-lifetime", "max-connections", "max-names",
-		"max-registrations", "http-max-connections", "drain-timeout")
+		"max-registrations", "max-memory", "http-max-connections", "drain-timeout")
 }
 
 // start starts the nsqlookupd.

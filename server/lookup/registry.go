@@ -49,6 +49,7 @@ type Registry struct {
 	producers []*Producer // in the order in which they joined
 	topics    map[string]*topic
 	channels  int // of all topics
+	names     int // that producers have registered, of all producers
 }
 
 // Producer is an nsqd that has joined.
@@ -106,7 +107,8 @@ func (r *Registry) Leave(p *Producer) {
 			c.remove(p)
 		}
 	}
-	p.topics, p.names = nil, 0
+	r.note(p, -p.names)
+	p.topics = nil
 }
 
 // Register notes that a producer has a topic, and a channel of it unless that
@@ -141,7 +143,7 @@ func (r *Registry) Register(p *Producer, topicName, channelName string) error {
 	if c != nil && !slices.Contains(c.producers, p) {
 		c.producers = append(c.producers, p)
 	}
-	p.names += more
+	r.note(p, more)
 	return nil
 }
 
@@ -159,7 +161,7 @@ func (r *Registry) Unregister(p *Producer, topicName, channelName string) {
 			return
 		}
 		if c.remove(p) {
-			p.names--
+			r.note(p, -1)
 		}
 		if len(c.producers) == 0 && ephemeral(channelName) {
 			r.forgetChannel(t, channelName)
@@ -168,17 +170,27 @@ func (r *Registry) Unregister(p *Producer, topicName, channelName string) {
 	}
 	for _, c := range t.channels { // the order makes no difference
 		if c.remove(p) {
-			p.names--
+			r.note(p, -1)
 		}
 	}
 	if t.remove(p) {
 		delete(p.topics, topicName)
-		p.names--
+		r.note(p, -1)
 	}
 	if len(t.producers) == 0 && ephemeral(topicName) {
 		r.DeleteTopic(topicName)
 	}
 }
+
+// note counts n names more of a producer.
+func (r *Registry) note(p *Producer, n int) {
+	p.names += n
+	r.names += n
+}
+
+// Size is how many topics and channels are known, and how many times one of
+// them is registered by a producer.
+func (r *Registry) Size() (known, registered int) { return len(r.topics) + r.channels, r.names }
 
 // Create makes a topic known, and a channel of it unless that is empty, without
 // a producer. It returns ErrFull at the limit.
@@ -227,7 +239,7 @@ func (r *Registry) DeleteTopic(name string) {
 	}
 	for _, g := range t.producers {
 		delete(g.p.topics, name)
-		g.p.names--
+		r.note(g.p, -1)
 	}
 	delete(r.topics, name)
 }
@@ -244,7 +256,7 @@ func (r *Registry) DeleteChannel(topicName, channelName string) bool {
 
 func (r *Registry) forgetChannel(t *topic, name string) {
 	for _, p := range t.channels[name].producers {
-		p.names--
+		r.note(p, -1)
 	}
 	delete(t.channels, name)
 	r.channels--
