@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
+	"github.com/nsqloop/nsqloop/cmd/nsqd-lite/internal/api"
 	"github.com/nsqloop/nsqloop/cmd/nsqd-lite/internal/loadgen"
 	"github.com/nsqloop/nsqloop/loop"
 	"github.com/spf13/pflag"
@@ -16,6 +18,7 @@ import (
 // benchFlags are those of bench.
 type benchFlags struct {
 	o      loadgen.Options
+	server nsqdHTTP
 	asJSON bool
 }
 
@@ -34,18 +37,18 @@ func (p process) benchVerb() verb {
 }
 
 func (p process) benchKind(kind loadgen.Kind, short string) verb {
-	f := &benchFlags{o: loadgen.Options{Kind: kind, Channel: "bench#ephemeral"}}
-	topic, count, duration, pending := "nsqd-lite-bench#ephemeral", 0, 5*time.Second, 100
-	long := ""
+	f := &benchFlags{o: loadgen.Options{Kind: kind, Channel: "bench"}}
+	count, duration, pending := 0, 5*time.Second, 100
 	if kind == loadgen.Sub {
-		topic, count, duration, pending = "nsqd-lite-bench", 100_000, time.Duration(0), 2500
-		long = "Publish messages, then consume and finish all of them. The topic stays, empty: nsqd-lite topic delete\nremoves it."
+		count, duration, pending = 100_000, time.Duration(0), 2500
 	}
 	return verb{
-		use: string(kind), short: short, long: long,
+		use: string(kind), short: short,
 		flags: func(fs *pflag.FlagSet) {
+			f.server.flag(fs)
+			fs.Lookup(nsqdHTTPFlag).Usage = "`host:port` of the HTTP API that deletes the topic afterwards, unless --topic names one"
 			fs.StringArrayVar(&f.o.NSQDs, "nsqd-tcp-address", []string{"127.0.0.1:4150"}, "`host:port` of an nsqd. May be given many times")
-			fs.StringVar(&f.o.Topic, "topic", topic, "topic to use")
+			fs.StringVar(&f.o.Topic, "topic", "", "topic to use, which stays (default one of its own, which does not)")
 			fs.IntVar(&f.o.Size, "size", 200, "bytes of a message, at least 8")
 			fs.IntVar(&f.o.Count, "count", count, "messages, 0 for as many as the duration takes")
 			fs.DurationVar(&f.o.Duration, "duration", duration, "time after which it ends")
@@ -64,8 +67,13 @@ func (p process) bench(ctx context.Context, f *benchFlags) error {
 	log := slog.New(newLogHandler(p.stderr, "[bench] ", slog.LevelError))
 	var result loadgen.Result
 	done := false
+	topic := f.o.Topic
 	err := onLoop(ctx, log, func(l loop.Loop, end func(error)) error {
 		o := f.o
+		if topic == "" {
+			topic = fmt.Sprintf("nsqd-lite-bench-%06d", l.Rand().IntN(1_000_000))
+			o.Topic = topic
+		}
 		o.Done = func(r loadgen.Result, err error) {
 			result, done = r, err == nil
 			end(err)
@@ -79,6 +87,11 @@ func (p process) bench(ctx context.Context, f *benchFlags) error {
 	})
 	if p.terminal {
 		fmt.Fprint(p.stderr, "\r"+lineRest)
+	}
+	if f.o.Topic == "" {
+		if bad := f.server.client().Post(context.WithoutCancel(ctx), "/topic/delete", ofTopic(topic), nil); bad != nil && !api.Is(bad, http.StatusNotFound) {
+			fmt.Fprintf(p.stderr, "nsqd-lite bench: topic %s stays: %v\n", topic, bad)
+		}
 	}
 	switch {
 	case err != nil:

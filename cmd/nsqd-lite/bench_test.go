@@ -12,12 +12,12 @@ import (
 // TestBench_Kinds: each measures what it says, and leaves nothing behind.
 func TestBench_Kinds(t *testing.T) {
 	s := nsqtest.Start(t)
-	at := "--nsqd-tcp-address=" + s.TCPAddr()
-	if out := launch(t, "", "nsqd-lite", "bench", "pub", "--count=500", at).wait(); !regexp.MustCompile(`^pub: 500 messages of 200 bytes in .* MB/s\nlatency: p50 \S+s  p90 `).MatchString(out) {
+	at, admin := "--nsqd-tcp-address="+s.TCPAddr(), "--nsqd-http-address="+s.HTTPAddr()
+	if out := launch(t, "", "nsqd-lite", "bench", "pub", "--count=500", at, admin).wait(); !regexp.MustCompile(`^pub: 500 messages of 200 bytes in .* MB/s\nlatency: p50 \S+s  p90 `).MatchString(out) {
 		t.Errorf("pub %s", out)
 	}
-	for _, args := range [][]string{{"sub", "--count=1200"}, {"e2e", "--rate=5000", "--count=300"}} {
-		out := launch(t, "", append(append([]string{"nsqd-lite", "bench"}, args...), at, "--json")...).wait()
+	for _, args := range [][]string{{"sub", "--count=12000"}, {"e2e", "--rate=5000", "--count=300"}} {
+		out := launch(t, "", append(append([]string{"nsqd-lite", "bench"}, args...), at, admin, "--json")...).wait()
 		var got struct {
 			Kind     string
 			Messages int
@@ -28,12 +28,12 @@ func TestBench_Kinds(t *testing.T) {
 		if err := json.Unmarshal([]byte(out), &got); err != nil {
 			t.Fatal(err)
 		}
-		if got.Kind != args[0] || got.Messages != map[string]int{"sub": 1200, "e2e": 300}[args[0]] || got.Rate <= 0 || (got.P50 > 0) != (args[0] == "e2e") || got.P50 > got.Max {
+		if got.Kind != args[0] || got.Messages != map[string]int{"sub": 12000, "e2e": 300}[args[0]] || got.Rate <= 0 || (got.P50 > 0) != (args[0] == "e2e") || got.P50 > got.Max {
 			t.Errorf("%s", out)
 		}
 	}
-	if c := s.Topic("nsqd-lite-bench").Depth; c != 0 {
-		t.Errorf("%d messages of sub are left", c)
+	if left := s.Stats().Topics; len(left) != 0 {
+		t.Errorf("topics are left: %+v", left)
 	}
 	if code, _, bad := try(t, "bench", "sub", "--count=0", at); code != exitUsage || bad == "" {
 		t.Errorf("exit %d %s", code, bad)
