@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
 )
@@ -91,6 +92,11 @@ func (e *Error) Error() string { return (*wire.Error)(e).Error() }
 // Fatal says whether nsqd closes the connection after this error. It does
 // after all but ErrFinFailed, ErrReqFailed and ErrTouchFailed.
 func (e *Error) Fatal() bool { return (*wire.Error)(e).Fatal() }
+
+// MayBeKept says whether the messages of a publish that ended in this error may
+// be delivered all the same. nsqd-lite says so when it had stored them and could
+// not make them durable; nsqd never does.
+func (e *Error) MayBeKept() bool { return strings.Contains(e.Detail, wire.MayBeKept) }
 
 // Is reports whether target is an *Error of the same code.
 func (e *Error) Is(target error) bool {

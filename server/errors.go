@@ -1,6 +1,10 @@
 package server
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/nsqloop/nsqloop/internal/wire"
+)
 
 // Errors of starting a server.
 var (
@@ -34,4 +38,8 @@ var (
 	// errGone is what a publisher is told whose topic is deleted, or whose
 	// server shuts down, before the message is stored. The word is nsqd's.
 	errGone = errors.New("exiting")
+
+	// errMayBeKept is wrapped by what a publisher is told whose message is in
+	// the journal, and perhaps delivered, but not forced to the disk.
+	errMayBeKept = errors.New(wire.MayBeKept)
 )

@@ -317,5 +317,8 @@ func (h *httpServer) publish(r *http.Request, name string, messages [][]byte, de
 		return err
 	}
 	// nsqd has one code for everything that keeps it from storing a message.
+	if errors.Is(err, errMayBeKept) {
+		return refuse(http.StatusServiceUnavailable, "EXITING", "It is not known whether anything was stored; "+err.Error()+".")
+	}
 	return refuse(http.StatusServiceUnavailable, "EXITING", "Nothing was stored: "+err.Error()+".")
 }

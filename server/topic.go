@@ -165,9 +165,19 @@ func (t *topic) fail(first, end uint64, err error) {
 		if w.generation < first || w.generation >= end {
 			return false
 		}
-		t.s.l.AtTurnEnd(func() { w.done(err) }) // not before the caller of publish has its answer
+		refusal := t.refusal(w.generation, err)
+		t.s.l.AtTurnEnd(func() { w.done(refusal) }) // not before the caller of publish has its answer
 		return true
 	})
+}
+
+// refusal is what the publishers of a generation are told because of err. What
+// was written before may have been delivered, or be found by the next start.
+func (t *topic) refusal(generation uint64, err error) error {
+	if generation < t.generation {
+		return fmt.Errorf("%w: %w", errMayBeKept, err)
+	}
+	return err
 }
 
 // pause stops the flow to the channels, or lets it go on. It is kept when pause

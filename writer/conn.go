@@ -173,8 +173,9 @@ func (c *conn) OnResponse(data []byte) {
 }
 
 // OnError is part of client.Handler. A fatal error is about the oldest pending
-// publish, and nsqd executes nothing of what was sent behind it. The other
-// errors answer commands that a writer does not send.
+// publish, and nsqd executes nothing of what was sent behind it; but a server
+// whose disk has failed may have stored some of that before it noticed. The
+// other errors answer commands that a writer does not send.
 func (c *conn) OnError(e *client.Error) {
 	if !e.Fatal() || c.pending.len() == 0 {
 		c.log.Warn("error frame", "err", e)
@@ -184,6 +185,10 @@ func (c *conn) OnError(e *client.Error) {
 		c.w.settleSent(c, s, fmt.Errorf("publish to %s: %w", c.addr, e))
 	}
 	c.pop()
+	if notStored(e) {
+		c.fail(unknown(c.addr, e))
+		return
+	}
 	c.fail(fmt.Errorf("publish to %s: %w: %w", c.addr, ErrNotExecuted, e))
 }
 

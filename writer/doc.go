@@ -17,7 +17,8 @@
 //	Rejected   nsqd, or a check made here on its behalf, refuses them: Err is a *client.Error
 //	NotSent    no nsqd has them, publishing again is safe
 //	Unknown    nsqd may have them: sent and not answered (client.ErrUnknownOutcome), or
-//	           several at once that failed midway (client.ErrMPubFailed)
+//	           several at once that failed midway (client.ErrMPubFailed), or stored
+//	           and not made durable (client.Error.MayBeKept)
 //
 // Always look at the result. A publish that fails without a done function is
 // logged as an error, once per burst.

@@ -40,3 +40,9 @@ func unknown(addr string, cause error) error {
 	}
 	return fmt.Errorf("publish to %s: %w: %w", addr, client.ErrUnknownOutcome, cause)
 }
+
+// notStored says whether an error is about the server's store, and not about
+// what was published.
+func notStored(e *client.Error) bool {
+	return e.Is(client.ErrPubFailed) || e.Is(client.ErrMPubFailed) || e.Is(client.ErrDPubFailed)
+}

@@ -28,7 +28,7 @@ const (
 	Confirmed Outcome = iota // nsqd has them
 	Rejected                 // refused for what they are; publishing them again will fail again
 	NotSent                  // no nsqd has them, if only because it could not store them now; publishing them again is safe
-	Unknown                  // nsqd may have them: sent and not answered, or failed midway
+	Unknown                  // nsqd may have them: sent and not answered, failed midway, or stored and not made durable
 )
 
 // OutcomeOf is the outcome that an error of a publish stands for.
@@ -41,6 +41,8 @@ func OutcomeOf(err error) Outcome {
 		return Unknown
 	case isNotSent(err):
 		return NotSent
+	case errors.As(err, &refused) && refused.MayBeKept():
+		return Unknown
 	case errors.Is(err, client.ErrPubFailed), errors.Is(err, client.ErrDPubFailed):
 		// A full disk, or a server that stops: nothing is wrong with the
 		// message.

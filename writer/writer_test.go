@@ -276,7 +276,7 @@ func TestWriter_FatalErrorInAPipeline(t *testing.T) {
 	g.do(func() {
 		g.s[0].Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
 			if string(cmd.Body) == "bad" {
-				c.Fail(wire.CodePubFailed, "PUB failed disk full")
+				c.Fail(wire.CodeBadMessage, "PUB message too big 8 > 7")
 				return true
 			}
 			return false
@@ -284,8 +284,8 @@ func TestWriter_FatalErrorInAPipeline(t *testing.T) {
 	})
 	g.do(func() { g.publish("first", "bad", "third", "fourth") })
 	g.run(time.Second)
-	g.rs.want(t, "first confirmed", "bad not sent", "third not sent", "fourth not sent")
-	if err := g.rs.all["bad"].Err; !errors.Is(err, client.ErrPubFailed) || !strings.Contains(err.Error(), "disk full") {
+	g.rs.want(t, "first confirmed", "bad rejected", "third not sent", "fourth not sent")
+	if err := g.rs.all["bad"].Err; !errors.Is(err, client.ErrBadMessage) || !strings.Contains(err.Error(), "too big") {
 		t.Errorf("bad: got %v", err)
 	}
 	if err := g.rs.all["third"].Err; !errors.Is(err, writer.ErrNotExecuted) {
@@ -293,6 +293,29 @@ func TestWriter_FatalErrorInAPipeline(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{"first"}, g.s[0].Bodies()); d != "" {
 		t.Errorf("published (-want +got):\n%s", d)
+	}
+}
+
+// A server whose disk fails may have stored what came behind the publish that
+// it refuses, and even that one when it says so.
+func TestWriter_FailedStoreInAPipeline(t *testing.T) {
+	for detail, bad := range map[string]string{
+		"PUB failed disk full": "not sent",
+		"PUB failed " + wire.MayBeKept + ": sync: input/output error": "unknown",
+	} {
+		g := start(t, 1, writer.Options{})
+		g.do(func() {
+			g.s[0].Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
+				if string(cmd.Body) == "bad" {
+					c.Fail(wire.CodePubFailed, detail)
+					return true
+				}
+				return false
+			}
+		})
+		g.do(func() { g.publish("first", "bad", "third") })
+		g.run(time.Second)
+		g.rs.want(t, "first confirmed", "bad "+bad, "third unknown")
 	}
 }
 

@@ -1,18 +1,28 @@
-// Package simulation runs whole systems, Writers, a server on its journals and
-// Readers, on looptest by seed, breaks what can break, and compares what happened
-// with a model:
+// Package simulation runs whole systems by seed: nsqds on disks of their own,
+// nsqlookupds, and programs with Writers and Readers, in one world with one clock
+// and one network. It breaks what can break, as an operator and a bad day would,
+// and compares what happened with a model:
 //
-//   - a publish that was confirmed is delivered on every channel, also when the
-//     server was killed in between; one that was not sent never is
-//   - every done runs exactly once, in time
+//   - what was confirmed is delivered on every channel that was there, after kills
+//     always, after power cuts as the sync mode promises; what was not sent never is
+//   - every done runs exactly once, in time, and names the nsqd
 //   - what was finished does not come again, unless its FIN was lost with a
-//     connection, came after the message's timeout, or went down with the server
+//     connection, came after the message's timeout, or went down with a program
+//   - a message keeps its id and timestamp, no attempts number comes twice, and a
+//     deferred message does not come early
+//   - what is paused rests, what was emptied or deleted stays away
 //   - a handler never has more than max in flight unanswered
-//   - a deferred message does not come early
+//   - depth, in flight and deferred add up to what is owed, and not to more
 //   - when the faults have stopped everything drains, and nothing is left
 //
-// A seed decides everything. A failure prints it:
+// Faults end connections at any byte, part hosts, make them deaf or silent; end
+// programs at once, in order, or in the middle of any operation of a disk, with or
+// without the power; fill disks, fail and tear writes, fail fsyncs, rot bytes.
+//
+// A seed decides everything. A failure prints it, makes the plan as small as it
+// can, and tells what then happens:
 //
 //	go test ./internal/simulation -run TestSimulation -seed 1234
 //	go test ./internal/simulation -run TestSimulation -runs 20000
+//	go test ./internal/simulation -run TestSimulation -from 1000000 -minutes 60
 package simulation

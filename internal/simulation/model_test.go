@@ -2,169 +2,459 @@ package simulation
 
 import (
 	"fmt"
-	"strconv"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/nsqloop/nsqloop/reader"
+	"github.com/nsqloop/nsqloop/server"
 	"github.com/nsqloop/nsqloop/writer"
 )
 
 // model is what must be true, kept beside the system.
 type model struct {
-	tally *tally
-	plan  *plan
-	say   func(format string, args ...any)
+	s      *system
+	err    error // the first thing that was wrong
+	calmAt time.Time
 
-	err       error // the first thing that was wrong
-	publishes []*publish
-	downs     []span // when the server was killed or stopped
-	calm      bool   // no more faults
-	calmAt    time.Time
+	publications []*publication
+	messages     []*message // by index
+	held         []*holding
+	nodes        map[*node]*nodeModel
 }
 
-// span is from when to when a server was going down.
+// nodeModel is what is known of an nsqd and its disk.
+type nodeModel struct {
+	downs    []span
+	channels map[string]*channelModel // by topic and channel; a topic by its own
+	rotted   map[string]time.Time     // topics whose files were damaged, and when last
+	weak     []span                   // when what was confirmed may not be on the disk in spite of a fsync
+}
+
+// channelModel is what was done to a channel, or to a topic as a whole.
+type channelModel struct {
+	since  time.Time // it is certain to be there since; zero: it is not
+	voids  []void
+	held   bool      // paused
+	heldAt time.Time // and since when
+}
+
+// void is when messages of a channel were dropped: all of them, or perhaps some.
+type void struct {
+	at  time.Time
+	all bool
+}
+
+// span is from when to when something was going on.
 type span struct{ from, to time.Time }
 
-// publish is one message, from the publisher's side.
-type publish struct {
-	body     string
+// publication is one call, of one message or several.
+type publication struct {
+	topic    string
+	messages []*message
 	at       time.Time
 	due      time.Time // not to be delivered before; the zero time means at once
+	timeout  time.Duration
 	ended    bool
+	endedAt  time.Time
 	outcome  writer.Outcome
-	channels map[string]*progress
+	node     *node // where it went; nil while that is not known
 }
 
-// accepted says whether the server is known to have the message: it confirmed
-// it, or delivered it on some channel.
-func (p *publish) accepted() bool {
-	for _, c := range p.channels {
-		if c.deliveries > 0 {
-			return true
-		}
-	}
-	return p.outcome == writer.Confirmed
+func (p *publication) String() string {
+	return fmt.Sprintf("%q, %d messages to %s", p.messages[0].name(), len(p.messages), p.topic)
 }
 
-// progress is what one channel has seen of a message.
-type progress struct {
+// message is one message, from the publisher's side.
+type message struct {
+	*publication
+	index  int
+	body   string
+	id     reader.MessageID // zero until it was delivered
+	stamp  time.Time
+	places []*place
+}
+
+func (m *message) name() string { return fmt.Sprint("message ", m.index) }
+
+// place is a channel on an nsqd, as one message sees it.
+type place struct {
+	node       *node
+	channel    string
 	deliveries int
+	attempts   []uint16 // of the deliveries
 	finished   *delivery
 }
 
 // delivery is one time that a handler got a message.
 type delivery struct {
-	p          *publish
-	channel    string
+	m          *message
+	by         *member
+	place      *place
 	at, finish time.Time
 }
 
-// publishTimeout is the Writer's default, and a little for the turn.
-const publishTimeout = 5*time.Second + 10*time.Millisecond
+func newModel(s *system) *model {
+	m := &model{s: s, nodes: map[*node]*nodeModel{}}
+	return m
+}
+
+func (m *model) of(n *node) *nodeModel {
+	x := m.nodes[n]
+	if x == nil {
+		x = &nodeModel{channels: map[string]*channelModel{}, rotted: map[string]time.Time{}}
+		m.nodes[n] = x
+	}
+	return x
+}
+
+func (x *nodeModel) channel(topic, channel string) *channelModel {
+	key := topic + "/" + channel
+	if x.channels[key] == nil {
+		x.channels[key] = &channelModel{}
+	}
+	return x.channels[key]
+}
+
+func (m *model) now() time.Time { return m.s.world.Now() }
 
 func (m *model) fail(format string, args ...any) {
 	if m.err == nil {
 		m.err = fmt.Errorf(format, args...)
-		m.say("WRONG: %v", m.err)
+		m.s.say("WRONG: %v", m.err)
 	}
 }
 
-func (m *model) publish(i int, now time.Time, delay time.Duration) *publish {
-	p := &publish{body: "order " + strconv.Itoa(i), at: now, channels: map[string]*progress{}}
-	if delay > 0 {
-		p.due = now.Add(delay)
+// slack is for what is on its way at a moment when something happens.
+const slack = 300 * time.Millisecond
+
+// What follows is told by the system as it happens.
+
+func (m *model) publish(st step) *publication {
+	p := &publication{topic: st.topic, at: m.now()}
+	if st.delay > 0 {
+		p.due = p.at.Add(st.delay)
 	}
-	for _, r := range m.plan.readers {
-		p.channels[r.channel] = &progress{}
+	for range st.messages {
+		x := &message{publication: p, index: len(m.messages)}
+		x.body = fmt.Sprint(x.index, " ")
+		x.body += strings.Repeat("x", max(0, st.size-len(x.body)))
+		p.messages = append(p.messages, x)
+		m.messages = append(m.messages, x)
 	}
-	m.publishes = append(m.publishes, p)
-	m.say("publish %q, delay %v", p.body, delay)
+	m.publications = append(m.publications, p)
+	m.s.say("publish %v, delay %v", p, st.delay)
 	return p
 }
 
-// done is a publish's callback.
-func (m *model) done(p *publish, now time.Time, res writer.Result) {
-	m.say("%q: %v %v", p.body, res.Outcome(), res.Err)
+func (m *model) end(p *publication, outcome writer.Outcome, n *node, err error) {
+	m.s.say("%v: %v %v", p, outcome, err)
 	if p.ended {
-		m.fail("%q: done ran twice", p.body)
+		m.fail("%v: done ran twice", p)
 	}
-	p.ended, p.outcome = true, res.Outcome()
-	if took := now.Sub(p.at); took > publishTimeout {
-		m.fail("%q: done ran after %v", p.body, took)
-	}
-	switch p.outcome {
+	p.ended, p.endedAt, p.outcome = true, m.now(), outcome
+	switch outcome {
 	case writer.Confirmed:
-		m.tally.confirmed++
+		m.s.tally.confirmed++
+		m.wentTo(p, n)
 	case writer.Unknown:
-		m.tally.unknown++
+		m.s.tally.unknown++
+		m.wentTo(p, n)
 	case writer.NotSent:
-		m.tally.notSent++
-		m.neverCame(p)
+		m.s.tally.notSent++
+		for _, x := range p.messages {
+			for _, l := range x.places {
+				m.fail("%s was delivered on %s of %s, and its result says it was not sent: %v", x.name(), l.channel, l.node.name, err)
+			}
+		}
 	case writer.Rejected:
-		m.fail("%q was rejected, and nothing is wrong with it: %v", p.body, res.Err)
+		m.fail("%v was rejected, and nothing is wrong with it: %v", p, err)
 	}
 }
 
-// neverCame holds a result against the deliveries so far.
-func (m *model) neverCame(p *publish) {
-	for name, c := range p.channels {
-		if c.deliveries > 0 {
-			m.fail("%q was delivered on %s, and its result says %v", p.body, name, p.outcome)
+// done is a publish's callback.
+func (m *model) done(p *publication, res writer.Result) {
+	var n *node
+	for _, x := range m.s.nodes {
+		if x.addr() == res.NSQD {
+			n = x
 		}
 	}
+	if n == nil && (res.Outcome() == writer.Confirmed || res.Outcome() == writer.Unknown) {
+		m.fail("%v: %v, and no nsqd is named but %q", p, res.Outcome(), res.NSQD)
+	}
+	if took := m.now().Sub(p.at); took > p.timeout+10*time.Millisecond {
+		m.fail("%v: done ran after %v, its deadline was %v", p, took, p.timeout)
+	}
+	m.end(p, res.Outcome(), n, res.Err)
+}
+
+func (m *model) confirmed(p *publication, n *node)  { m.end(p, writer.Confirmed, n, nil) }
+func (m *model) lostAnswer(p *publication, n *node) { m.end(p, writer.Unknown, n, nil) }
+func (m *model) refused(p *publication)             { m.end(p, writer.NotSent, nil, nil) }
+
+// orphaned is a publish whose program has died before it heard.
+func (m *model) orphaned(p *publication) {
+	p.ended, p.endedAt, p.outcome = true, m.now(), writer.Unknown
+	m.s.tally.unknown++
+}
+
+// wentTo holds where a publish went against where it was seen.
+func (m *model) wentTo(p *publication, n *node) {
+	if p.node != nil && p.node != n {
+		m.fail("%v went to %s, and is on %s", p, n.name, p.node.name)
+	}
+	p.node = n
+}
+
+func (m *model) down(n *node, power bool) { m.downSince(n, m.now(), power) }
+
+// downSince is the end of an nsqd. A power cut takes what it may take.
+func (m *model) downSince(n *node, began time.Time, power bool) {
+	x, p := m.of(n), m.s.plan
+	if power {
+		for _, c := range x.channels {
+			if !c.since.Before(m.lostSince(x)) {
+				c.since = time.Time{}
+			}
+		}
+		for _, d := range m.messages {
+			if d.outcome == writer.Confirmed && d.node == n && !d.endedAt.Before(m.lostSince(x)) {
+				m.voidMessage(d, n)
+			}
+		}
+		if p.sync != server.SyncAlways {
+			began = m.lostSince(x)
+		}
+	}
+	x.downs = append(x.downs, span{began, m.now()})
+}
+
+// lostSince is since when a power cut now may take what was confirmed.
+func (m *model) lostSince(x *nodeModel) time.Time {
+	since := m.now()
+	switch m.s.plan.sync {
+	case server.SyncNever:
+		since = time.Time{}
+	case server.SyncInterval:
+		since = since.Add(-time.Second - slack)
+	}
+	for _, w := range x.weak {
+		if w.from.Before(since) && !w.to.Before(since) {
+			since = w.from
+		}
+	}
+	return since
+}
+
+// syncMayFail is told of disks that fail: of what was confirmed in the interval
+// before and since, nothing says that it is on the disk, until a later fsync has
+// written it all again.
+func (m *model) syncMayFail(n *node, st step) {
+	if m.s.plan.sync != server.SyncAlways {
+		now := m.now()
+		m.of(n).weak = append(m.of(n).weak, span{now.Add(-1500 * time.Millisecond), now.Add(st.last + 10*time.Second)})
+	}
+}
+
+// rotted is told of a damaged file: what it held may be gone.
+func (m *model) rotted(n *node, path string) {
+	for _, topic := range m.s.plan.topics {
+		if strings.HasPrefix(path, diskDir(topic)+"/") {
+			m.of(n).rotted[topic] = m.now()
+		}
+	}
+}
+
+// create is told that a channel is certain to be there from now on.
+func (m *model) create(n *node, topic, channel string) {
+	if c := m.of(n).channel(topic, channel); c.since.IsZero() {
+		c.since = m.now()
+	}
+}
+
+// remove is told that a topic or a channel was deleted, with its messages.
+func (m *model) remove(n *node, topic, channel string) {
+	for _, name := range m.s.plan.channels {
+		if channel == "" || channel == name {
+			m.of(n).channel(topic, name).since = time.Time{}
+			m.paused(n, topic, name, false)
+		}
+	}
+	if channel == "" {
+		m.paused(n, topic, "", false)
+	}
+	m.void(n, topic, channel, true)
+}
+
+// void is told that messages of a channel, or of a topic, were dropped: all, or
+// those that no channel had been given.
+func (m *model) void(n *node, topic, channel string, all bool) {
+	for _, name := range m.s.plan.channels {
+		if channel == "" || channel == name {
+			c := m.of(n).channel(topic, name)
+			c.voids = append(c.voids, void{m.now(), all})
+		}
+	}
+}
+
+// voidMessage is told that a message may be gone, and what is known of it.
+func (m *model) voidMessage(x *message, n *node) {
+	x.outcome = writer.Unknown
+}
+
+func (m *model) paused(n *node, topic, channel string, on bool) {
+	c := m.of(n).channel(topic, channel)
+	if on && !c.held {
+		c.heldAt = m.now()
+	}
+	c.held = on
+}
+
+// hold is told that a handler has a message in its hands.
+func (m *model) hold(by *member, nsqd string) *holding {
+	h := &holding{m: by, nsqd: nsqd}
+	m.held = append(slices.DeleteFunc(m.held, func(h *holding) bool { return h.over }), h)
+	return h
 }
 
 // deliver is a handler's call.
-func (m *model) deliver(r *member, body string, now time.Time) *delivery {
-	d := &delivery{channel: r.plan.channel, at: now}
-	var n int
-	if _, err := fmt.Sscanf(body, "order %d", &n); err == nil {
-		for _, p := range m.publishes {
-			if p.body == body {
-				d.p = p
-			}
+func (m *model) deliver(by *member, msg *reader.Message) *delivery {
+	d := &delivery{by: by, at: m.now()}
+	var index int
+	if _, err := fmt.Sscan(string(msg.Body), &index); err == nil && index < len(m.messages) && m.messages[index].body == string(msg.Body) {
+		d.m = m.messages[index]
+	}
+	var n *node
+	for _, x := range m.s.nodes {
+		if x.addr() == msg.NSQD {
+			n = x
 		}
 	}
-	if d.p == nil {
-		m.fail("%q was delivered, and never published", body)
-		d.p = &publish{channels: map[string]*progress{r.plan.channel: {}}}
+	if d.m == nil || d.m.topic != by.plan.topic || n == nil {
+		m.fail("%.40q was delivered from %s on %s, and nobody published it there", msg.Body, msg.NSQD, by.plan.topic)
+		d.m = &message{publication: &publication{}}
+		d.place = &place{node: n}
 		return d
 	}
-	c := d.p.channels[r.plan.channel]
-	c.deliveries++
-	if c.deliveries > 1 {
-		m.tally.redeliveries++
+	d.place = m.place(d.m, n, by.plan.channel)
+	m.s.say("%s gets %s from %s on %s, for the %d. time, attempts %d", by.name, d.m.name(), n.name, by.plan.channel, d.place.deliveries+1, msg.Attempts)
+	m.checkDelivery(d, msg)
+	d.place.deliveries++
+	if d.place.deliveries > 1 {
+		m.s.tally.redeliveries++
 	}
-	m.say("%s gets %q on %s, for the %d. time", r.name, body, r.plan.channel, c.deliveries)
-	switch {
-	case d.p.ended && d.p.outcome == writer.NotSent:
-		m.fail("%q was delivered on %s, and its result said %v", body, d.channel, d.p.outcome)
-	case now.Before(d.p.due):
-		m.fail("%q was delivered %v early", body, d.p.due.Sub(now))
-	case c.finished != nil && !m.excused(c.finished):
-		m.fail("%q came again on %s at %v: it came at %v and was finished at %v, and nothing was broken then",
-			body, d.channel, m.since(now), m.since(c.finished.at), m.since(c.finished.finish))
-	}
+	d.place.attempts = append(d.place.attempts, msg.Attempts)
 	return d
 }
 
-// finish is a handler's answer, as far as it had an effect here.
-func (m *model) finish(d *delivery, now time.Time) {
-	d.finish = now
-	m.say("%q is finished on %s", d.p.body, d.channel)
-	d.p.channels[d.channel].finished = d
+func (m *model) place(x *message, n *node, channel string) *place {
+	for _, l := range x.places {
+		if l.node == n && l.channel == channel {
+			return l
+		}
+	}
+	l := &place{node: n, channel: channel}
+	x.places = append(x.places, l)
+	return l
 }
 
-// excused says whether a finished message may come again: when its FIN may
-// have been lost with a connection, come too late, or gone down with the server.
+// checkDelivery holds a delivery against all that is known.
+func (m *model) checkDelivery(d *delivery, msg *reader.Message) {
+	x, l, now, p := d.m, d.place, d.at, m.s.plan
+	name := func() string { return fmt.Sprintf("%s on %s of %s", x.name(), l.channel, l.node.name) }
+	m.wentTo(x.publication, l.node)
+	clean := !p.broken && !p.crashes && !p.admin && !p.disks
+	switch {
+	case x.ended && x.outcome == writer.NotSent:
+		m.fail("%s was delivered, and its result said that it was not sent", name())
+	case now.Before(x.due) && !p.skewed:
+		m.fail("%s was delivered %v early", name(), x.due.Sub(now))
+	case l.finished != nil && !m.excused(l.finished):
+		m.fail("%s came again: it came at %v and was finished at %v, and nothing was broken then", name(), m.since(l.finished.at), m.since(l.finished.finish))
+	case x.id != (reader.MessageID{}) && x.id != msg.ID:
+		m.fail("%s came with the id %s, and before with %s", name(), msg.ID, x.id)
+	case !x.stamp.IsZero() && !x.stamp.Equal(msg.Timestamp):
+		m.fail("%s came with the timestamp %v, and before with %v", name(), msg.Timestamp, x.stamp)
+	case msg.Attempts == 0 || !m.wasDownAfter(l.node, x.at) && slices.Contains(l.attempts, msg.Attempts):
+		m.fail("%s came with attempts %d, and before with %v", name(), msg.Attempts, l.attempts)
+	case !p.broken && !m.wasDownAfter(l.node, x.at) && int(msg.Attempts) <= l.deliveries:
+		m.fail("%s came with attempts %d, for the %d. time", name(), msg.Attempts, l.deliveries+1)
+	case clean && int(msg.Attempts) != l.deliveries+1:
+		m.fail("%s came with attempts %d, for the %d. time, and nothing was broken", name(), msg.Attempts, l.deliveries+1)
+	case m.shouldRest(d):
+		m.fail("%s was delivered, and it was paused", name())
+	}
+	m.checkGone(d, name)
+	x.id, x.stamp = msg.ID, msg.Timestamp
+}
+
+// shouldRest says whether a delivery comes from a channel that was paused long
+// ago, or from a topic that was before the message was published.
+func (m *model) shouldRest(d *delivery) bool {
+	if m.s.plan.broken || m.s.calm {
+		return false // it may have been under way for long
+	}
+	x := m.of(d.place.node)
+	ch, t := x.channel(d.m.topic, d.place.channel), x.channel(d.m.topic, "")
+	if x.rotted[d.m.topic].After(ch.heldAt) || m.wasDownAfter(d.place.node, ch.heldAt) && m.s.plan.sync != server.SyncAlways {
+		return false
+	}
+	return ch.held && d.at.After(ch.heldAt.Add(slack)) ||
+		t.held && d.m.at.After(t.heldAt.Add(slack)) && d.place.deliveries == 0 && !m.wasDownAfter(d.place.node, t.heldAt)
+}
+
+// checkGone fails when a message comes that was emptied or deleted long ago. A
+// topic that was paused may have kept it from the channel until then.
+func (m *model) checkGone(d *delivery, name func() string) {
+	x := m.of(d.place.node)
+	if !x.channel(d.m.topic, "").heldAt.IsZero() || m.s.plan.broken || m.wasPowerless(d.place.node) || m.s.plan.disks || !d.m.ended {
+		return
+	}
+	for _, v := range x.channel(d.m.topic, d.place.channel).voids {
+		if v.all && d.m.endedAt.Before(v.at) && d.at.After(v.at.Add(2*time.Second)) {
+			m.fail("%s came back: it was dropped at %v", name(), m.since(v.at))
+		}
+	}
+}
+
+// wasDownAfter says whether an nsqd has gone down since then.
+func (m *model) wasDownAfter(n *node, since time.Time) bool {
+	return slices.ContainsFunc(m.of(n).downs, func(d span) bool { return d.to.After(since) })
+}
+
+// wasPowerless says whether the plan takes power away at all.
+func (m *model) wasPowerless(*node) bool {
+	return slices.ContainsFunc(m.s.plan.steps, func(s step) bool { return s.kind == powerCut || s.kind == powerCutAt })
+}
+
+// finish is a handler's answer, as far as it had an effect here.
+func (m *model) finish(d *delivery) {
+	d.finish = m.now()
+	m.s.say("%s finishes %s on %s", d.by.name, d.m.name(), d.place.channel)
+	d.place.finished = d
+}
+
+// excused says whether a finished message may come again: when its FIN may have
+// been lost with a connection, come too late, or gone down with a program.
 func (m *model) excused(f *delivery) bool {
-	const slack = 300 * time.Millisecond // for what is on its way
-	if m.plan.broken && (!m.calm || f.at.Before(m.calmAt.Add(3*time.Minute))) {
+	p, n := m.s.plan, f.place.node
+	if p.broken && (!m.s.calm || f.at.Before(m.calmAt.Add(3*time.Minute))) {
 		return true
 	}
-	if f.finish.Sub(f.at) > m.plan.msgTimeout-slack {
+	if f.finish.Sub(f.at) > p.msgTimeout-slack || p.skewed {
 		return true
 	}
-	for _, down := range m.downs {
+	if !f.by.died.IsZero() && f.finish.After(f.by.died.Add(-slack)) || f.by.leaving {
+		return true
+	}
+	if at, ok := m.of(n).rotted[f.m.topic]; ok && at.After(f.at) {
+		return true
+	}
+	if p.disks && m.weakAt(n, f.finish) {
+		return true
+	}
+	for _, down := range m.of(n).downs {
 		if !down.to.Add(slack).Before(f.at) && !down.from.After(f.finish.Add(slack)) {
 			return true
 		}
@@ -172,18 +462,59 @@ func (m *model) excused(f *delivery) bool {
 	return false
 }
 
+// weakAt says whether the disk may have failed to take what came then, or soon
+// after. The finish is written again when it can be, but a kill may come first.
+func (m *model) weakAt(n *node, at time.Time) bool {
+	for _, st := range m.s.plan.steps {
+		if st.kind >= diskFull && st.kind <= everyFails && m.s.nodes[st.nsqd] == n {
+			from := m.s.begin.Add(st.at)
+			if !at.Before(from.Add(-slack)) && at.Before(m.calmAtOr(m.now()).Add(slack)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (m *model) calmAtOr(t time.Time) time.Time {
+	if m.calmAt.IsZero() {
+		return t
+	}
+	return m.calmAt
+}
+
 // since is a time of the model as it stands in the log.
-func (m *model) since(t time.Time) time.Duration { return t.Sub(m.publishes[0].at) }
+func (m *model) since(t time.Time) time.Duration { return t.Sub(m.s.begin) }
+
+// owed says whether a channel must deliver a message: it was confirmed, the
+// channel was there before it and is still, and nothing has taken it since.
+func (m *model) owed(x *message, channel string) bool {
+	if !x.ended || x.outcome != writer.Confirmed {
+		return false
+	}
+	n := m.of(x.node)
+	c := n.channel(x.topic, channel)
+	if c.since.IsZero() || c.since.After(x.at) {
+		return false
+	}
+	if at, ok := n.rotted[x.topic]; ok && !at.Before(x.at) {
+		return false
+	}
+	return !slices.ContainsFunc(c.voids, func(v void) bool { return !v.at.Before(x.at) })
+}
 
 // missing says what must still happen; "" when nothing.
 func (m *model) missing() string {
-	for _, p := range m.publishes {
+	for _, p := range m.publications {
 		if !p.ended {
-			return fmt.Sprintf("%q has no result", p.body)
+			return fmt.Sprintf("%v has no result", p)
 		}
-		for _, r := range m.plan.readers {
-			if c := p.channels[r.channel]; c.finished == nil && p.accepted() {
-				return fmt.Sprintf("%q is %v and not finished on %s (delivered %d times)", p.body, p.outcome, r.channel, c.deliveries)
+		for _, x := range p.messages {
+			for _, ch := range m.s.plan.channels {
+				if m.owed(x, ch) && m.place(x, x.node, ch).finished == nil {
+					return fmt.Sprintf("%s is confirmed by %s and not finished on %s (delivered %d times)",
+						x.name(), x.node.name, ch, m.place(x, x.node, ch).deliveries)
+				}
 			}
 		}
 	}

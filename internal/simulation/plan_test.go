@@ -1,104 +1,301 @@
 package simulation
 
 import (
+	"cmp"
+	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/nsqloop/nsqloop/loop/looptest"
 	"github.com/nsqloop/nsqloop/server"
 )
 
-// plan is what a seed decides before anything runs.
+// plan is what a seed decides before anything runs. What happens is a list of
+// steps, so that a failing plan can be tried again with fewer of them.
 type plan struct {
-	chaos      time.Duration // how long things break
-	msgTimeout time.Duration
-	sync       server.Sync
-	faults     looptest.Faults
-	minLatency time.Duration
-	maxLatency time.Duration
+	seed  uint64
+	chaos time.Duration // how long things happen; then the faults stop
 
-	messages int
-	writers  int
-	readers  []readerPlan
-	events   []event // in order of time
+	nsqds    int
+	lookupds int
+	topics   []string
+	channels []string // of every topic
+	apps     []appPlan
 
-	// What happens at all, so that a schedule without it can be held to more.
+	sync        server.Sync
+	msgTimeout  time.Duration
+	segment     int64 // bytes per file
+	memQueue    int
+	requeueLost bool // Options.RequeueOnDisconnect
+	faults      looptest.Faults
+	minLatency  time.Duration
+	maxLatency  time.Duration
+
+	steps []step // in order of time
+
+	// What happens at all, so that a plan without it is held to more.
 	broken  bool // connections break, or fall silent
-	crashes bool
+	crashes bool // programs end, in order or not
+	disks   bool // disks fail, fill up or rot
+	admin   bool // an operator pauses, empties and deletes
+	skewed  bool // clocks are set
 }
 
-// readerPlan is one reader.
+// appPlan is a program with Writers and Readers on one loop.
+type appPlan struct {
+	writers []writerPlan
+	readers []readerPlan
+}
+
+// writerPlan is one Writer.
+type writerPlan struct {
+	nsqds    []int // in its order
+	failFast bool
+	window   int
+	timeout  time.Duration
+}
+
+// readerPlan is one Reader.
 type readerPlan struct {
-	channel     string
-	maxInFlight int
-	fails       float64 // part of the deliveries that the handler fails
-	later       float64 // part that it answers later
-	forgets     float64 // part that it never answers
+	topic, channel string
+	lookup         bool // asks the nsqlookupds, else it knows all nsqds
+	maxInFlight    int
+	fails          float64 // part of the deliveries that the handler fails
+	later          float64 // part that it answers later
+	forgets        float64 // part that it never answers
+	twice          float64 // part that it answers twice
+	touches        float64 // part that it touches first
 }
 
-// event is something that happens to the system.
-type event struct {
+// step is something that happens, and to whom.
+type step struct {
 	at   time.Duration
-	kind eventKind
-	host string // of partitions and cuts
-	last time.Duration
+	kind stepKind
+
+	app, who int // the program, and its Writer or Reader
+	nsqd     int // or the nsqlookupd
+	topic    string
+	channel  string
+
+	messages int           // of a publish
+	size     int           // bytes of each body
+	delay    time.Duration // of a deferred publish
+	last     time.Duration // how long it lasts
+	n        int           // operations, bytes or places, by kind
+	draw     uint64        // what is left to chance
 }
 
-type eventKind int
+func (s step) String() string {
+	text := fmt.Sprintf("%9.4f  %v", s.at.Seconds(), s.kind)
+	switch s.kind {
+	case publish:
+		text += fmt.Sprintf(" app%d.w%d to %s: %d of %d bytes, delay %v", s.app, s.who, s.topic, s.messages, s.size, s.delay)
+	case httpPublish:
+		text += fmt.Sprintf(" nsqd%d %s: %d of %d bytes, delay %v", s.nsqd, s.topic, s.messages, s.size, s.delay)
+	case cut, part, deaf, resetAfter:
+		text += fmt.Sprintf(" app%d nsqd%d, %v, %d", s.app, s.nsqd, s.last, s.n)
+	case appKill, appStop, setMaxInFlight, pauseReader:
+		text += fmt.Sprintf(" app%d.%d, %v, %d", s.app, s.who, s.last, s.n)
+	default:
+		text += fmt.Sprintf(" %d %s/%s, %v, %d, %#x", s.nsqd, s.topic, s.channel, s.last, s.n, s.draw)
+	}
+	return text
+}
+
+type stepKind int
 
 const (
-	cut       eventKind = iota // all connections of host are reset
-	partition                  // host and server do not hear each other for a while
-	crash                      // the server is killed, and comes back after a while
-	restart                    // the server is stopped in order, and comes back after a while
+	publish stepKind = iota
+	httpPublish
+
+	// Faults of the network.
+	cut        // all connections between a program and an nsqd are reset
+	part       // they do not hear each other for a while
+	deaf       // the program does not read for a while
+	resetAfter // one connection is reset after n bytes more
+	silent     // all connections of an nsqd fall silent, without an end
+
+	// Faults of processes. All nsqds come back after a while, on what the disk
+	// has kept.
+	kill        // now
+	killAt      // in the middle of the nth operation of the disk from here
+	powerCut    // with what was not synced kept, torn or lost
+	powerCutAt  // the same in the middle of an operation
+	stop        // in order
+	lookupdKill // and back after a while
+	appKill
+	appStop
+	skew // somebody sets the clock
+
+	// Faults of disks.
+	diskFull // for a while
+	writeFails
+	syncFails
+	everyFails // every nth operation, for a while
+	rot        // bytes change, at the next kill
+
+	// What an operator does.
+	pauseTopic // for a while
+	pauseChannel
+	emptyTopic
+	emptyChannel
+	deleteTopic // made again after a while
+	deleteChannel
+	setMaxInFlight
+	pauseReader // for a while
+
+	stepKinds
 )
 
-// makePlan draws a plan. A third of them leaves connections alone, a third
-// leaves the server alone.
-func makePlan(r *rand.Rand) plan {
-	between := func(a, b int) int { return a + r.IntN(b-a+1) }
-	seconds := func(a, b float64) time.Duration {
-		return time.Duration((a + (b-a)*r.Float64()) * float64(time.Second))
-	}
-	p := plan{
-		chaos:      seconds(5, 40),
-		msgTimeout: seconds(2, 20),
-		sync:       []server.Sync{server.SyncInterval, server.SyncAlways, server.SyncNever}[r.IntN(3)],
-		minLatency: time.Duration(between(20, 200)) * time.Microsecond,
-		maxLatency: time.Duration(between(200, 20000)) * time.Microsecond,
-		messages:   between(20, 200),
-		writers:    between(1, 2),
-	}
-	kind := r.IntN(6)
-	p.broken = kind == 0 || kind == 1 || kind == 2
-	p.crashes = kind == 0 || kind == 3 || kind == 4
-	channels := []string{"alpha", "beta"}[:between(1, 2)]
-	for i := range between(len(channels), 3) {
-		p.readers = append(p.readers, readerPlan{
-			channel:     channels[i%len(channels)],
-			maxInFlight: []int{1, 2, 3, 9, 50}[r.IntN(5)],
-			fails:       []float64{0, 0.1, 0.5}[r.IntN(3)],
-			later:       []float64{0, 0.3, 1}[r.IntN(3)],
-			forgets:     []float64{0, 0, 0.05}[r.IntN(3)],
-		})
+func (k stepKind) String() string {
+	return [...]string{"publish", "http publish", "cut", "part", "deaf", "reset after", "silent", "kill", "kill at", "power cut",
+		"power cut at", "stop", "nsqlookupd kill", "app kill", "app stop", "skew", "disk full", "write fails", "sync fails",
+		"every nth fails", "rot", "pause topic", "pause channel", "empty topic", "empty channel", "delete topic",
+		"delete channel", "set max in flight", "pause reader"}[k]
+}
+
+// chance draws what a plan needs.
+type chance struct{ *rand.Rand }
+
+func (c chance) between(a, b int) int { return a + c.IntN(b-a+1) }
+
+func (c chance) seconds(a, b float64) time.Duration {
+	return time.Duration((a + (b-a)*c.Float64()) * float64(time.Second))
+}
+
+func (c chance) one(in float64) bool { return c.Float64() < in }
+
+// pick returns one of all.
+func pick[T any](c chance, all ...T) T { return all[c.IntN(len(all))] }
+
+// makePlan draws a plan. Most are small: they find most of what there is to
+// find, and there can be many more of them.
+func makePlan(seed uint64) *plan {
+	c := chance{rand.New(rand.NewPCG(seed, 0x73696d))}
+	size := pick(c, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2)
+	p := &plan{
+		seed:        seed,
+		chaos:       c.seconds(2, []float64{6, 20, 60}[size]),
+		nsqds:       c.between(1, 1+size),
+		lookupds:    pick(c, 0, 0, 1, 2),
+		topics:      []string{"orders", "Clicks."}[:c.between(1, min(2, 1+size))],
+		channels:    []string{"alpha", "beta"}[:c.between(1, 2)],
+		sync:        pick(c, server.SyncInterval, server.SyncAlways, server.SyncAlways, server.SyncNever),
+		msgTimeout:  c.seconds(1, 12),
+		segment:     int64(pick(c, 1<<10, 4<<10, 16<<10)),
+		memQueue:    pick(c, 0, 3, 10_000),
+		requeueLost: c.one(0.3),
+		minLatency:  time.Duration(c.between(20, 200)) * time.Microsecond,
+		maxLatency:  time.Duration(c.between(200, 20_000)) * time.Microsecond,
+		broken:      c.one(0.45),
+		crashes:     c.one(0.55),
+		disks:       c.one(0.3),
+		admin:       c.one(0.35),
 	}
 	if p.broken {
-		p.faults = looptest.Faults{Refuse: r.Float64() / 3, Timeout: r.Float64() / 8, Reset: r.Float64() / 2, Vanish: r.Float64() / 6}
+		p.faults = looptest.Faults{Refuse: c.Float64() / 3, Timeout: c.Float64() / 8, Reset: c.Float64() / 2, Vanish: c.Float64() / 8}
 	}
-	hosts := []string{"writer", "reader"}
-	for range between(0, 8) {
-		e := event{at: seconds(0, p.chaos.Seconds()), host: hosts[r.IntN(2)], last: seconds(0.1, 8)}
-		switch {
-		case p.broken && p.crashes:
-			e.kind = eventKind(r.IntN(4))
-		case p.broken:
-			e.kind = eventKind(r.IntN(2))
-		case p.crashes:
-			e.kind = crash + eventKind(r.IntN(2))
-		default:
-			continue
-		}
-		p.events = append(p.events, e)
-	}
+	p.skewed = p.crashes && c.one(0.1)
+	p.makeApps(c, size)
+	p.makeSteps(c, size)
+	slices.SortStableFunc(p.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 	return p
+}
+
+// makeApps draws the programs. Every channel of every topic has a Reader.
+func (p *plan) makeApps(c chance, size int) {
+	p.apps = make([]appPlan, c.between(1, 1+size))
+	for i := range p.apps {
+		for range c.between(1, 2) {
+			w := writerPlan{nsqds: c.Perm(p.nsqds)[:c.between(1, p.nsqds)], failFast: c.one(0.2), timeout: 5 * time.Second}
+			if c.one(0.3) {
+				w.window, w.timeout = c.between(1, 4), c.seconds(0.5, 5)
+			}
+			p.apps[i].writers = append(p.apps[i].writers, w)
+		}
+	}
+	for _, topic := range p.topics {
+		for _, channel := range p.channels {
+			for range c.between(1, 2) {
+				a := &p.apps[c.IntN(len(p.apps))]
+				a.readers = append(a.readers, readerPlan{
+					topic: topic, channel: channel,
+					lookup:      p.lookupds > 0 && c.one(0.7),
+					maxInFlight: pick(c, 1, 2, 3, 9, 50),
+					fails:       pick(c, 0, 0.1, 0.5),
+					later:       pick(c, 0, 0.3, 0.8),
+					forgets:     pick(c, 0, 0, 0.05),
+					twice:       pick(c, 0, 0.1),
+					touches:     pick(c, 0, 0.1),
+				})
+			}
+		}
+	}
+}
+
+// makeSteps draws what happens.
+func (p *plan) makeSteps(c chance, size int) {
+	for range c.between([]int{4, 15, 60}[size], []int{25, 80, 300}[size]) {
+		s := p.step(c, publish)
+		s.app = c.IntN(len(p.apps))
+		s.who = c.IntN(len(p.apps[s.app].writers))
+		s.messages, s.size = 1, pick(c, 16, 16, 40, 200, 1500)
+		switch c.IntN(8) {
+		case 0:
+			s.messages = c.between(1, 7)
+		case 1, 2:
+			s.delay = time.Duration(c.between(1, 10_000)) * time.Millisecond
+		case 3:
+			// An HTTP request waits for its answer, for which a fsync may be
+			// needed that happens in another turn.
+			if p.sync != server.SyncAlways {
+				s.kind = httpPublish
+			}
+		}
+		p.steps = append(p.steps, s)
+	}
+	var kinds []stepKind
+	if p.broken {
+		kinds = append(kinds, cut, part, part, deaf, resetAfter, resetAfter, silent)
+	}
+	if p.crashes {
+		kinds = append(kinds, kill, kill, killAt, killAt, powerCut, powerCutAt, stop, lookupdKill, appKill, appStop)
+	}
+	if p.disks {
+		kinds = append(kinds, diskFull, diskFull, writeFails, syncFails, everyFails)
+		if p.crashes {
+			kinds = append(kinds, rot)
+		}
+	}
+	if p.admin {
+		kinds = append(kinds, pauseTopic, pauseChannel, emptyTopic, emptyChannel, deleteTopic, deleteChannel, setMaxInFlight, pauseReader)
+	}
+	if p.skewed {
+		kinds = append(kinds, skew)
+	}
+	if len(kinds) == 0 {
+		return
+	}
+	for range c.between(1, []int{4, 8, 20}[size]) {
+		s := p.step(c, pick(c, kinds...))
+		s.app = c.IntN(len(p.apps))
+		if n := len(p.apps[s.app].readers); n > 0 {
+			s.who = c.IntN(n)
+		}
+		s.n = c.between(1, 40)
+		if s.kind == skew && c.one(0.5) {
+			s.last = -s.last
+		}
+		p.steps = append(p.steps, s)
+	}
+}
+
+// step draws what all steps have.
+func (p *plan) step(c chance, kind stepKind) step {
+	return step{
+		at: time.Duration(c.Float64() * float64(p.chaos)), kind: kind,
+		nsqd: c.IntN(p.nsqds), topic: pick(c, p.topics...), channel: pick(c, p.channels...),
+		last: c.seconds(0.05, 6), draw: c.Uint64(),
+	}
 }

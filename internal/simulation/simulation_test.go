@@ -3,50 +3,113 @@ package simulation
 import (
 	"flag"
 	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
 
 var (
-	seedFlag = flag.Uint64("seed", 0, "run only the schedule of this seed, and tell what happens")
-	runsFlag = flag.Uint64("runs", 0, "number of schedules; 0 means 240, or 40 with -short")
-	fromFlag = flag.Uint64("from", 1, "first seed")
+	seedFlag    = flag.Uint64("seed", 0, "run only the schedule of this seed, and tell what happens")
+	runsFlag    = flag.Uint64("runs", 0, "number of schedules; 0 means 800, or 200 with -short")
+	fromFlag    = flag.Uint64("from", 1, "first seed")
+	minutesFlag = flag.Float64("minutes", 0, "go on until this much time has passed, instead of for a number of runs")
 )
+
+// runSeed goes through the schedule of a seed.
+func runSeed(seed uint64, log func(string)) (*system, error) {
+	s := newSystem(makePlan(seed), log)
+	return s, s.run()
+}
 
 func TestSimulation(t *testing.T) {
 	if *seedFlag != 0 {
-		if err := newSystem(t, *seedFlag, t.Logf).run(); err != nil {
-			t.Fatal(err)
-		}
+		tellSeed(t, *seedFlag)
 		return
 	}
 	runs := *runsFlag
 	switch {
 	case runs == 0 && testing.Short():
-		runs = 40
+		runs = 200
 	case runs == 0:
-		runs = 240
+		runs = 800
 	}
-	var sum tally
 	began := time.Now()
-	failures := 0
-	for seed := *fromFlag; seed < *fromFlag+runs && failures < 5; seed++ {
-		s := newSystem(t, seed, nil)
-		if err := s.run(); err != nil {
-			failures++
-			t.Errorf("seed %d: %v\nto repeat: go test ./internal/simulation -run TestSimulation -seed %d", seed, err, seed)
+	over := func(seed uint64) bool {
+		if *minutesFlag > 0 {
+			return time.Since(began).Minutes() >= *minutesFlag
 		}
-		sum.add(&s.tally)
+		return seed >= *fromFlag+runs
 	}
-	t.Logf("seeds %d to %d in %v: %v", *fromFlag, *fromFlag+runs-1, time.Since(began).Round(time.Millisecond), &sum)
+	sum, failed := runMany(*fromFlag, over)
+	t.Logf("seeds %d to %d in %v: %v", *fromFlag, *fromFlag+uint64(sum.schedules)-1, time.Since(began).Round(time.Millisecond), &sum)
+	for i, f := range failed {
+		t.Errorf("seed %d: %v\nto repeat: go test ./internal/simulation -run TestSimulation -seed %d", f.seed, f.err, f.seed)
+		if i == 0 {
+			explain(t, f.seed)
+		}
+	}
+}
+
+// failure is a seed that went wrong.
+type failure struct {
+	seed uint64
+	err  error
+}
+
+// runMany runs seeds on all processors until over says so, or some have failed.
+func runMany(from uint64, over func(seed uint64) bool) (sum tally, failed []failure) {
+	var (
+		mu   sync.Mutex
+		wg   sync.WaitGroup
+		next atomic.Uint64
+		stop atomic.Bool
+	)
+	next.Store(from)
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for !stop.Load() {
+				seed := next.Add(1) - 1
+				if over(seed) {
+					return
+				}
+				s, err := runSeed(seed, nil)
+				mu.Lock()
+				sum.add(&s.tally)
+				if err != nil {
+					failed = append(failed, failure{seed, err})
+					stop.Store(len(failed) >= 5)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	slices.SortFunc(failed, func(a, b failure) int { return int(a.seed) - int(b.seed) })
+	return sum, failed
+}
+
+// tellSeed runs one seed and prints all that happens.
+func tellSeed(t *testing.T, seed uint64) {
+	var lines []string
+	s, err := runSeed(seed, func(line string) { lines = append(lines, line) })
+	t.Logf("plan of seed %d: %s\n%s", seed, describe(s.plan), strings.Join(lines, "\n"))
+	t.Logf("trace %016x: %v", s.trace, &s.tally)
+	if err != nil {
+		t.Error(err)
+		explain(t, seed)
+	}
 }
 
 func TestSimulation_Replays(t *testing.T) {
-	for seed := uint64(1); seed <= 5; seed++ {
+	for seed := uint64(1); seed <= 60; seed++ {
 		var traces [2]uint64
 		for i := range traces {
-			s := newSystem(t, seed, nil)
-			if err := s.run(); err != nil {
+			s, err := runSeed(seed, nil)
+			if err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
 			traces[i] = s.trace
@@ -61,7 +124,7 @@ func TestSimulation_Replays(t *testing.T) {
 type tally struct {
 	schedules, publishes, confirmed, unknown, notSent int
 	deliveries, redeliveries                          int
-	cuts, partitions, crashes, restarts               int
+	faults                                            [stepKinds]int
 	virtual                                           time.Duration
 }
 
@@ -73,15 +136,20 @@ func (a *tally) add(b *tally) {
 	a.notSent += b.notSent
 	a.deliveries += b.deliveries
 	a.redeliveries += b.redeliveries
-	a.cuts += b.cuts
-	a.partitions += b.partitions
-	a.crashes += b.crashes
-	a.restarts += b.restarts
 	a.virtual += b.virtual
+	for i, n := range b.faults {
+		a.faults[i] += n
+	}
 }
 
 func (a *tally) String() string {
-	return fmt.Sprintf("%d schedules of %v: %d publishes (%d confirmed, %d unknown, %d not sent), %d deliveries (%d again), %d cuts, %d partitions, %d kills, %d restarts",
+	var faults []string
+	for k, n := range a.faults {
+		if n > 0 {
+			faults = append(faults, fmt.Sprintf("%v %d", stepKind(k), n))
+		}
+	}
+	return fmt.Sprintf("%d schedules of %v: %d publishes (%d confirmed, %d unknown, %d not sent), %d deliveries (%d again); %s",
 		a.schedules, (a.virtual / time.Duration(max(a.schedules, 1))).Round(time.Second), a.publishes, a.confirmed, a.unknown, a.notSent,
-		a.deliveries, a.redeliveries, a.cuts, a.partitions, a.crashes, a.restarts)
+		a.deliveries, a.redeliveries, strings.Join(faults, ", "))
 }

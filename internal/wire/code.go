@@ -32,6 +32,11 @@ const (
 	CodeUnauthorized   Code = "E_UNAUTHORIZED"    // the answer was no
 )
 
+// MayBeKept is in the description of a publish's error when nsqd-lite had stored
+// the message already and could not make it durable: it may be delivered all the
+// same. NSQ has no code for that, and its clients read the code alone.
+const MayBeKept = "the message may be kept"
+
 // Error is what an error frame says: a code and a description.
 //
 // An Error without a code never reaches the wire. ReadCommand returns it when

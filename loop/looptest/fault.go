@@ -165,6 +165,14 @@ func (w *World) parted(a, b string) bool {
 
 func (w *World) walled(a, b *Loop) bool { return len(w.walls) > 0 && w.parted(a.name, b.name) }
 
+// Halt is the moment of a kill in the middle of a callback, which it may be
+// called in: what the loop writes from now on leaves no more, and no other
+// callback of it runs. Crash must follow, when the running callback is over.
+func (l *Loop) Halt() { l.halted = true }
+
+// Halted says whether Halt or Crash has ended the loop.
+func (l *Loop) Halted() bool { return l.halted || l.dead }
+
 // Crash kills a loop as a power switch does: none of its callbacks runs any
 // more, its timers and posted functions are gone, its listeners are closed and
 // the peers of its connections see a reset. World.Loop makes a new loop of

@@ -190,3 +190,23 @@ func TestClose_OfASocketWithUnreadInputIsAReset(t *testing.T) {
 		t.Errorf("lost in %d of 50 worlds", lost)
 	}
 }
+
+func TestHalt_NothingLeavesAndNothingRuns(t *testing.T) {
+	w := looptest.Test(t, looptest.Options{})
+	a, b := connected(t, w)
+	l := w.Loop("b")
+	l.After(time.Second, func() { t.Error("a timer ran") })
+	l.Do(func() {
+		b.conn.Write([]byte("before and after: one write at the turn's end"))
+		l.Halt()
+		b.conn.Close()
+		l.Dial("a:4150", loop.DialOptions{}, &peer{})
+	})
+	w.Loop("a").Do(func() { a.conn.Write([]byte("x")) })
+	w.Run(time.Minute)
+	if len(a.data) > 0 || a.closed != 0 || len(b.data) > 0 {
+		t.Errorf("received %q, closed %d times; the halted loop received %q", a.data, a.closed, b.data)
+	}
+	w.Crash(l)
+	until(t, w, "the peer is told", func() bool { return a.closed == 1 })
+}

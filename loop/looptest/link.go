@@ -121,7 +121,9 @@ func (e *end) lose(cause error) {
 
 // Write sends p as far as the window allows and keeps the rest.
 func (e *end) Write(p []byte) error {
-	e.out.write(p)
+	if !e.loop.halted {
+		e.out.write(p)
+	}
 	return nil
 }
 
@@ -131,6 +133,9 @@ func (e *end) Buffered() int { return e.out.pending() }
 // CloseWrite lets the peer see the end of the stream after all that was
 // written.
 func (e *end) CloseWrite() {
+	if e.loop.halted {
+		return
+	}
 	e.out.fin = true
 	e.out.pump()
 }
@@ -138,7 +143,7 @@ func (e *end) CloseWrite() {
 // Close closes the socket: what is under way arrives, what was not taken yet
 // is lost, and what the peer has sent and nobody has read makes it a reset.
 func (e *end) Close() {
-	if e.closed {
+	if e.closed || e.loop.halted {
 		return
 	}
 	e.closed = true

@@ -26,6 +26,7 @@ type Loop struct {
 	skew   time.Duration
 	alarm  uint64 // the alarm that counts; earlier ones were replaced
 	dead   bool
+	halted bool // dies in the middle of a callback
 }
 
 var _ loop.Loop = (*Loop)(nil)
@@ -118,7 +119,7 @@ const goDelay = 5 * time.Millisecond
 // the loop, after another while. work must not wait for a loop.
 func (l *Loop) Go(work func() (then func())) {
 	l.w.after(time.Duration(l.w.rand.Int64N(int64(goDelay))), call(func() {
-		if l.dead {
+		if l.dead || l.halted {
 			return
 		}
 		if then := work(); then != nil {
@@ -179,7 +180,7 @@ func (l *Loop) bury() {
 
 // turn makes something that happened into a turn of the loop.
 func (l *Loop) turn(what byte, link uint64, p []byte, event func()) {
-	if l.dead {
+	if l.dead || l.halted {
 		return
 	}
 	l.w.note(what, l, link, p)

@@ -237,7 +237,7 @@ func (d *dial) network() string {
 // arrive is the first packet at the other side.
 func (d *dial) arrive() {
 	l, w := d.conn.loop, d.conn.loop.w
-	if l.dead {
+	if l.dead || l.halted {
 		return
 	}
 	deadline := d.began + int64(d.timeout)

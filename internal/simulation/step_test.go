@@ -1,0 +1,298 @@
+package simulation
+
+import (
+	"bytes"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nsqloop/nsqloop/internal/wire"
+)
+
+// meet lets a step of the plan happen, between the world's own.
+func (s *system) meet(st step) error {
+	if s.calm {
+		return nil
+	}
+	n := s.nodes[st.nsqd]
+	n.away = st.last
+	a := s.apps[st.app]
+	switch st.kind {
+	case publish:
+		a.publish(st)
+		return nil
+	case httpPublish:
+		return s.httpPublish(n, st)
+	}
+	s.say("%v", st)
+	switch st.kind {
+	case cut, part, deaf, resetAfter, silent:
+		s.meetNetwork(st, n, a)
+	case kill, killAt, powerCut, powerCutAt, stop, rot:
+		return s.meetProcess(st, n)
+	case lookupdKill:
+		if len(s.lookups) > 0 {
+			l := s.lookups[st.nsqd%len(s.lookups)]
+			l.kill()
+			s.soon(st.last, l.restart)
+		}
+	case appKill:
+		a.kill()
+		s.soon(st.last, a.start)
+	case appStop:
+		if err := a.stop(); err != nil {
+			return err
+		}
+		s.soon(st.last, a.start)
+	case skew:
+		if n.loop != nil {
+			n.loop.Skew(st.last)
+			s.tally.faults[skew]++
+		}
+	case diskFull, writeFails, syncFails, everyFails:
+		s.tally.faults[st.kind]++
+		n.fails(st)
+	default:
+		return s.meetAdmin(st, n, a)
+	}
+	return nil
+}
+
+// restart starts an nsqlookupd that was killed, unless somebody has.
+func (l *lookupd) restart() error {
+	if l.loop != nil {
+		return nil
+	}
+	return l.start()
+}
+
+// restart starts an nsqd that is down, unless somebody has. After the last fault
+// it must come up; before, a disk that fails may keep it from that, and it is
+// tried again.
+func (n *node) restart() error {
+	if n.loop != nil {
+		return nil
+	}
+	err := n.start()
+	if err != nil && !n.s.calm {
+		n.s.say("%v", err)
+		n.s.soon(time.Second, n.restart)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, t := range n.s.plan.topics { // which a power cut may have taken
+		if err := n.s.createTopic(n, t); err != nil || n.over {
+			return err
+		}
+	}
+	if n.s.calm {
+		return n.s.unpauseAll(n)
+	}
+	return nil
+}
+
+func (s *system) meetNetwork(st step, n *node, a *app) {
+	s.tally.faults[st.kind]++
+	links := s.world.Links(a.name, n.name)
+	switch st.kind {
+	case cut:
+		for _, k := range links {
+			k.Reset()
+		}
+	case part:
+		s.world.Partition(a.name, n.name)
+		s.after(st.last, func() { s.world.Heal(a.name, n.name) })
+	case deaf:
+		for _, k := range links {
+			k.Deaf(a.name, true)
+			s.after(st.last, func() { k.Deaf(a.name, false) })
+		}
+	case resetAfter:
+		if len(links) > 0 {
+			links[int(st.draw%uint64(len(links)))].ResetAfter(st.n * 20)
+		}
+	case silent:
+		for _, k := range s.world.Links("", n.name) {
+			k.Vanish()
+		}
+	}
+}
+
+func (s *system) meetProcess(st step, n *node) error {
+	switch st.kind {
+	case killAt, powerCutAt:
+		if n.loop != nil {
+			n.countdown = countdown{left: st.n, power: st.kind == powerCutAt}
+		}
+	case stop:
+		return n.stop()
+	default:
+		if err := n.down(st.kind == powerCut); err != nil {
+			return err
+		}
+		if st.kind == rot {
+			n.rot(st.draw, 1+st.n/10)
+		}
+	}
+	return nil
+}
+
+// meetAdmin is what an operator does.
+func (s *system) meetAdmin(st step, n *node, a *app) error {
+	switch st.kind {
+	case setMaxInFlight, pauseReader:
+		if st.who < len(a.readers) && a.loop != nil {
+			a.readers[st.who].admin(st)
+		}
+		return nil
+	}
+	if n.server == nil {
+		return nil
+	}
+	var err error
+	switch st.kind {
+	case pauseTopic:
+		err = s.pause(n, st, "")
+	case pauseChannel:
+		err = s.pause(n, st, st.channel)
+	case emptyTopic:
+		err = s.request(n, "/topic/empty", st.topic, "", func() { s.model.void(n, st.topic, "", false) })
+	case emptyChannel:
+		err = s.request(n, "/channel/empty", st.topic, st.channel, func() { s.model.void(n, st.topic, st.channel, true) })
+	case deleteTopic:
+		err = s.request(n, "/topic/delete", st.topic, "", func() { s.model.remove(n, st.topic, "") })
+		s.soon(st.last, func() error {
+			if n.server == nil {
+				return nil
+			}
+			return s.createTopic(n, st.topic)
+		})
+	case deleteChannel:
+		err = s.request(n, "/channel/delete", st.topic, st.channel, func() { s.model.remove(n, st.topic, st.channel) })
+		s.soon(st.last, func() error {
+			if n.server == nil {
+				return nil
+			}
+			return s.createTopic(n, st.topic)
+		})
+	}
+	return err
+}
+
+// request asks an nsqd to do something, and tells the model that it has. What
+// it refuses, because the topic is not there or the disk fails, may have been
+// done in part.
+func (s *system) request(n *node, path, topic, channel string, done func()) error {
+	q := url.Values{"topic": {topic}}
+	if channel != "" {
+		q.Set("channel", channel)
+	}
+	rec := n.http("POST", path+"?"+q.Encode(), "")
+	switch {
+	case rec.Code == 200, rec.Code >= 500:
+		done()
+	case rec.Code == 404:
+	default:
+		return fmt.Errorf("%s answers %s of %s/%s with %d %s", n.name, path, topic, channel, rec.Code, rec.Body)
+	}
+	return nil
+}
+
+// createTopic makes a topic with all its channels. From then on they must
+// receive what is published.
+func (s *system) createTopic(n *node, topic string) error {
+	if rec := n.http("POST", "/topic/create?topic="+topic, ""); rec.Code != 200 {
+		return s.failedWell(n, "create topic", rec.Code, rec.Body)
+	}
+	for _, ch := range s.plan.channels {
+		if rec := n.http("POST", "/channel/create?topic="+topic+"&channel="+ch, ""); rec.Code != 200 {
+			return s.failedWell(n, "create channel", rec.Code, rec.Body)
+		}
+		if n.server == nil || n.over { // it died of it
+			return nil
+		}
+		s.model.create(n, topic, ch)
+	}
+	return nil
+}
+
+// failedWell accepts an error of the server where disks fail.
+func (s *system) failedWell(n *node, what string, code int, body *bytes.Buffer) error {
+	if s.plan.disks && code >= 500 || n.over {
+		return nil
+	}
+	return fmt.Errorf("%s: %s answers %d %s", what, n.name, code, body)
+}
+
+// pause pauses a topic or channel for a while.
+func (s *system) pause(n *node, st step, channel string) error {
+	path, back := "/topic/pause", "/topic/unpause"
+	if channel != "" {
+		path, back = "/channel/pause", "/channel/unpause"
+	}
+	if err := s.request(n, path, st.topic, channel, func() { s.model.paused(n, st.topic, channel, true) }); err != nil {
+		return err
+	}
+	s.soon(st.last, func() error {
+		if n.server == nil || s.calm {
+			return nil // it stays paused until the end
+		}
+		s.model.paused(n, st.topic, channel, false)
+		return s.request(n, back, st.topic, channel, func() {})
+	})
+	return nil
+}
+
+// unpauseAll lets everything flow.
+func (s *system) unpauseAll(n *node) error {
+	for _, t := range s.plan.topics {
+		s.model.paused(n, t, "", false)
+		if err := s.request(n, "/topic/unpause", t, "", func() {}); err != nil {
+			return err
+		}
+		for _, ch := range s.plan.channels {
+			s.model.paused(n, t, ch, false)
+			if err := s.request(n, "/channel/unpause", t, ch, func() {}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// httpPublish publishes over HTTP.
+func (s *system) httpPublish(n *node, st step) error {
+	if n.server == nil {
+		return nil
+	}
+	s.tally.publishes++
+	p := s.model.publish(st)
+	target := "/pub?topic=" + st.topic
+	if st.delay > 0 {
+		target += fmt.Sprintf("&defer=%d", st.delay.Milliseconds())
+	}
+	if len(p.messages) > 1 {
+		target = "/mpub?topic=" + st.topic
+	}
+	var bodies []string
+	for _, m := range p.messages {
+		bodies = append(bodies, m.body)
+	}
+	rec := n.http("POST", target, strings.Join(bodies, "\n"))
+	switch {
+	case n.over: // no answer has left
+		s.model.lostAnswer(p, n)
+	case rec.Code == 200:
+		s.model.confirmed(p, n)
+	case rec.Code >= 500 && strings.Contains(rec.Body.String(), wire.MayBeKept):
+		s.model.lostAnswer(p, n)
+	case rec.Code >= 500:
+		s.model.refused(p)
+	default:
+		return fmt.Errorf("%s answers %s with %d %s", n.name, target, rec.Code, rec.Body)
+	}
+	return nil
+}
