@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strconv"
 	"strings"
 
@@ -205,14 +206,14 @@ func (c *conn) greet(p []byte) int {
 	if len(p) < len(wire.MagicV2) {
 		return 0
 	}
-	switch magic := string(p[:len(wire.MagicV2)]); magic {
-	case wire.MagicV2:
+	switch magic := string(p[:len(wire.MagicV2)]); {
+	case magic == wire.MagicV2:
 		c.greeted = true
 		c.heartbeat.greeted(c.s.now())
 		c.setTimer()
 		return len(magic)
-	case "GET ", "POST", "HEAD", "PUT ", "DELE", "OPTI":
-		c.c.Write([]byte(c.s.notHTTP()))
+	case speaksHTTP(magic):
+		c.c.Write([]byte(notHTTP(c.s.HTTPAddr())))
 	default:
 		c.c.Write(wire.AppendError(nil, &wire.Error{Code: wire.CodeBadProtocol}))
 	}
@@ -221,14 +222,24 @@ func (c *conn) greet(p []byte) int {
 	return len(p)
 }
 
-// notHTTP is the answer to someone who took this port for the HTTP API.
-func (s *Server) notHTTP() string {
+// notHTTP is the answer to someone who took a port of one of NSQ's protocols for
+// the HTTP API, which is at api, nil for nowhere.
+func notHTTP(api net.Addr) string {
 	where := "this server has no HTTP API"
-	if addr := s.HTTPAddr(); addr != nil {
-		where = "HTTP is on " + addr.String()
+	if api != nil {
+		where = "HTTP is on " + api.String()
 	}
 	body := "This is the port of the NSQ protocol; " + where + ".\n"
 	return fmt.Sprintf("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(body), body)
+}
+
+// speaksHTTP says whether the first four bytes of a connection are HTTP's.
+func speaksHTTP(magic string) bool {
+	switch magic {
+	case "GET ", "POST", "HEAD", "PUT ", "DELE", "OPTI":
+		return true
+	}
+	return false
 }
 
 // refuse answers a command with an error, after what is owed, and closes the

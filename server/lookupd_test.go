@@ -199,7 +199,7 @@ func TestLookupd_Conversation(t *testing.T) {
 		want []string
 	}{
 		{"294 magic of clients", "  V2PING\n", []string{"E_BAD_PROTOCOL", "!"}},
-		{"294 HTTP", "GET / HTTP/1.1\r\n\r\n", []string{"E_BAD_PROTOCOL", "!"}},
+		{"294 another magic", "XXXXPING\n", []string{"E_BAD_PROTOCOL", "!"}},
 		{"295 PING", "  V1PING\nPING x y\n", []string{"OK", "OK"}},
 		{"296 IDENTIFY", "  V1" + id, []string{hello}},
 		{"297 missing fields", "  V1" + string(wire.AppendLookupIdentify(nil, []byte(`{"tcp_port":1}`))), []string{"E_BAD_BODY IDENTIFY missing fields", "!"}},

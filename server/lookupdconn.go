@@ -78,7 +78,12 @@ func (c *lookupdConn) OnData(p []byte) (consumed int) {
 		}
 		if magic := p[:len(wire.MagicV1)]; string(magic) != wire.MagicV1 {
 			c.tell(slog.LevelWarn, "client speaks another protocol", "magic", strconv.Quote(string(magic)))
-			c.refuse(&wire.Error{Code: wire.CodeBadProtocol})
+			if speaksHTTP(string(magic)) {
+				c.c.Write([]byte(notHTTP(c.d.HTTPAddr())))
+				c.close()
+			} else {
+				c.refuse(&wire.Error{Code: wire.CodeBadProtocol})
+			}
 			return len(p)
 		}
 		c.greeted = true

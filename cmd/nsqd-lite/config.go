@@ -23,10 +23,54 @@ var configKeys = map[string]string{
 // does not know are named in the warnings and otherwise ignored, as nsqd
 // ignores them: one file often serves several versions.
 func fromFile(fs *flag.FlagSet, from sources, path string) (warnings []string, err error) {
+	file, err := readConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	return fromKeys(fs, from, path, file)
+}
+
+// readConfig reads a config file.
+func readConfig(path string) (map[string]any, error) {
 	var file map[string]any
 	if _, err := toml.DecodeFile(path, &file); err != nil {
 		return nil, fmt.Errorf("config %s: %w", path, err)
 	}
+	return file, nil
+}
+
+// fromTables is fromFile for a process with several roles: each has a table of
+// its name. What is misspelt is an error: such a file is for this program.
+func fromTables(path string, roles map[*flag.FlagSet]sources) error {
+	file, err := readConfig(path)
+	if err != nil {
+		return err
+	}
+	for fs, from := range roles {
+		table, ok := file[fs.Name()].(map[string]any)
+		if !ok && file[fs.Name()] != nil {
+			return fmt.Errorf("config %s: %s is no table", path, fs.Name())
+		}
+		delete(file, fs.Name())
+		var known []string
+		fs.VisitAll(func(f *flag.Flag) { known = append(known, configKey(f)) })
+		for key := range table {
+			if !slices.Contains(known, key) {
+				return fmt.Errorf("config %s: [%s] has no key %s%s", path, fs.Name(), key, meant(key, known))
+			}
+		}
+		if _, err := fromKeys(fs, from, path, table); err != nil {
+			return err
+		}
+	}
+	for key := range file {
+		return fmt.Errorf("config %s: %s stands outside of [nsqd] and [nsqlookupd]; nsqd-lite nsqd --config=%s takes it there", path, key, path)
+	}
+	return nil
+}
+
+// fromKeys sets flags from the keys of a file, or of one of its tables.
+func fromKeys(fs *flag.FlagSet, from sources, path string, file map[string]any) (warnings []string, err error) {
 	known := map[string]bool{}
 	fs.VisitAll(func(f *flag.Flag) {
 		key := configKey(f)

@@ -365,3 +365,31 @@ func TestAnnounce_Banner(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+// TestConfig_Tables: a server without flags has a table for each role.
+func TestConfig_Tables(t *testing.T) {
+	for _, row := range []struct{ file, want string }{
+		{"[nsqd]\ntcp_address = \"1.2.3.4:5\"\nhttp_address = \"1.2.3.4:6\"\n[nsqlookupd]\nmax_names = 7\n", ""},
+		{"[nsqd]\ntcp_adress = \"x\"\n", "[nsqd] has no key tcp_adress; did you mean tcp_address?"},
+		{"tcp_address = \"x\"\n", "tcp_address stands outside of [nsqd] and [nsqlookupd]"},
+		{"nsqd = 1\n", "nsqd is no table"},
+		{"[nsqlookupd]\nmax_names = \"x\"\n", "max_names: must be an integer"},
+	} {
+		path := filepath.Join(t.TempDir(), "lite.toml")
+		if err := os.WriteFile(path, []byte(row.file), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f := newFake(map[string]string{"NSQD_CONFIG": path, "NSQD_HTTP_ADDRESS": "env:1"}, "nsqd-lite")
+		s := &settings{lookupd: new(lookupdSettings)}
+		err := s.liteSources(f.process, newFlags(s), newLookupdFlags(s.lookupd))
+		if row.want != "" {
+			if err == nil || !strings.Contains(err.Error(), row.want) {
+				t.Errorf("%q: %v", row.file, err)
+			}
+			continue
+		}
+		if err != nil || s.o.TCPAddress != "1.2.3.4:5" || s.o.HTTPAddress != "env:1" || s.lookupd.o.MaxNames != 7 {
+			t.Errorf("%v: %s %s %d", err, s.o.TCPAddress, s.o.HTTPAddress, s.lookupd.o.MaxNames)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -67,7 +68,8 @@ func runNSQD(p process, args []string) int {
 
 // runLite plays the server without flags, and an nsqlookupd beside it: on
 // loopback, with its own data path.
-// Environment variables count all the same, as everywhere.
+// Environment variables count all the same, as everywhere; NSQD_CONFIG names a
+// file with the tables [nsqd] and [nsqlookupd].
 func runLite(p process) int {
 	s := new(settings)
 	flags := newFlags(s)
@@ -78,17 +80,7 @@ func runLite(p process) int {
 	lookupdFlags := newLookupdFlags(s.lookupd)
 	s.lookupd.o.TCPAddress, s.lookupd.o.HTTPAddress = "127.0.0.1:4160", "127.0.0.1:4161"
 	s.lookupd.o.BroadcastAddress = "127.0.0.1"
-	err := fromEnvironment(flags, sources{}, p.getenv)
-	if err == nil {
-		err = s.check(flags)
-	}
-	if err == nil {
-		err = fromEnvironment(lookupdFlags, sources{}, p.getenv)
-	}
-	if err == nil {
-		err = s.lookupd.check(lookupdFlags)
-	}
-	if err != nil {
+	if err := s.liteSources(p, flags, lookupdFlags); err != nil {
 		fmt.Fprintf(p.stderr, "nsqd-lite: %v\n", err)
 		return exitUsage
 	}
@@ -103,6 +95,26 @@ func runLite(p process) int {
 		}
 	}
 	return serve(p, s, "nsqd-lite", nil)
+}
+
+// liteSources reads what a server without flags is told: by the environment, and
+// by the config file that it names, which has a table for each role.
+func (s *settings) liteSources(p process, flags, lookupdFlags *flag.FlagSet) error {
+	from := map[*flag.FlagSet]sources{flags: {}, lookupdFlags: {}}
+	for fs, set := range from {
+		if err := fromEnvironment(fs, set, p.getenv); err != nil {
+			return err
+		}
+	}
+	if s.config != "" {
+		if err := fromTables(s.config, from); err != nil {
+			return err
+		}
+	}
+	if err := s.check(flags); err != nil {
+		return err
+	}
+	return s.lookupd.check(lookupdFlags)
 }
 
 // part is something that runs until it is stopped.
@@ -281,10 +293,7 @@ func missing(path string) bool {
 // to type next, to a log one line.
 func announce(p process, s *settings, srv *server.Server, beside *server.Lookupd, role string, log *slog.Logger) {
 	tcp, http, https := addrText(srv.TCPAddr()), addrText(srv.HTTPAddr()), addrText(srv.HTTPSAddr())
-	data := s.dataPath
-	if data == "" {
-		data = s.o.DataPath
-	}
+	data := cmp.Or(s.dataPath, s.o.DataPath)
 	for _, l := range []struct{ name, addr string }{{"TCP", tcp}, {"HTTP", http}, {"HTTPS", https}} {
 		if l.addr != "" {
 			log.Info(l.name + ": listening on " + l.addr) // nsqd's words
@@ -298,6 +307,12 @@ func announce(p process, s *settings, srv *server.Server, beside *server.Lookupd
 		log.Info("ready", args...)
 		return
 	}
+	p.banner(s, tcp, http, beside)
+}
+
+// banner tells a person at a terminal what there is, and what to type next.
+func (p process) banner(s *settings, tcp, http string, beside *server.Lookupd) {
+	data := cmp.Or(s.dataPath, s.o.DataPath)
 	var b strings.Builder
 	fmt.Fprintf(&b, "  nsqd-lite %s  data: %s\n", liteVersion, data)
 	if tcp != "" {
@@ -311,6 +326,11 @@ func announce(p process, s *settings, srv *server.Server, beside *server.Lookupd
 	}
 	if http != "" {
 		fmt.Fprintf(&b, "  try:  curl -d 'hello world 1' 'http://%s/pub?topic=test'\n", reachable(http))
+		at := ""
+		if addr := reachable(http); addr != "127.0.0.1:4151" {
+			at = " --nsqd-http-address=" + addr
+		}
+		fmt.Fprintf(&b, "        nsqd-lite tail test%s\n", at)
 	}
 	// Without a terminal to show it on, the server serves all the same.
 	_, _ = p.stderr.Write([]byte(b.String()))
