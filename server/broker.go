@@ -143,7 +143,7 @@ func (t *topic) open(fs journal.FS, serial uint64) error {
 	if found.Torn > 0 || found.Corrupt > 0 {
 		t.log.Warn("journal was damaged", "tornBytes", found.Torn, "corruptRecords", found.Corrupt)
 	}
-	t.j = j
+	t.j, t.doubtful = j, found.Doubtful
 	return nil
 }
 
@@ -177,6 +177,7 @@ func (s *Server) recoverTopics() error {
 		t := s.newTopic(names[i])
 		t.onDisk = true
 		if errs[i] = t.open(s.path.topic(t.name), 0); errs[i] == nil {
+			t.rebuild(s.metadata.listed[t.name])
 			t.j.Idle() // until it is used
 		}
 		topics[i] = t

@@ -10,12 +10,14 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/wire"
 	"github.com/nsqloop/nsqloop/loop"
+	"github.com/nsqloop/nsqloop/server/journal"
 )
 
 // metadataFile lists topics and channels in the data path, as nsqd does, for
-// tools that read it there. The server does not: what it knows is in the
-// journals.
+// tools that read it there. The server has it all in its journals, and reads
+// the file only when one of those is damaged: see rebuild.
 const metadataFile = "nsqd.dat"
 
 // metadataDelay is how long changes are gathered before the file is written.
@@ -37,6 +39,7 @@ type metadataTopic struct {
 type metadataChannel struct {
 	Name   string `json:"name"`
 	Paused bool   `json:"paused"`
+	Number uint32 `json:"lite_number,omitempty"` // its cursor's; nsqd does not look at it
 }
 
 // metadataWriter keeps the file like the server's state, a little later.
@@ -46,6 +49,7 @@ type metadataWriter struct {
 	waiting bool   // timer runs
 	version uint64 // of the state
 	failed  bool
+	listed  map[string]*metadataTopic // what the file said at the start
 
 	// mu makes writing one thing at a time: off the loop, and at the end on
 	// it. It guards written, the version in the file.
@@ -127,7 +131,7 @@ func (s *Server) metadataState() *metadata {
 		mt := metadataTopic{Name: t.name, Paused: t.paused()}
 		for _, ch := range t.channels {
 			if !ch.ephemeral {
-				mt.Channels = append(mt.Channels, metadataChannel{ch.name, ch.cur.Paused()})
+				mt.Channels = append(mt.Channels, metadataChannel{ch.name, ch.cur.Paused(), ch.cur.Number()})
 			}
 		}
 		m.Topics = append(m.Topics, mt)
@@ -144,7 +148,8 @@ func (s *Server) checkMetadata() {
 		return
 	}
 	var found struct {
-		LiteVersion *string `json:"lite_version"`
+		Topics      []metadataTopic `json:"topics"`
+		LiteVersion *string         `json:"lite_version"`
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &found)
@@ -156,6 +161,41 @@ func (s *Server) checkMetadata() {
 	if found.LiteVersion == nil {
 		aside := path + ".nsqd"
 		s.log.Warn("list of topics is another program's: its topics are not here", "file", path, "keptAs", aside, "err", os.Rename(path, aside))
+		return
+	}
+	s.metadata.listed = make(map[string]*metadataTopic, len(found.Topics))
+	for i := range found.Topics {
+		s.metadata.listed[found.Topics[i].Name] = &found.Topics[i]
+	}
+}
+
+// rebuild makes the channels that a damaged journal does not know any more and
+// the list for other tools does. The list can be a little older than the
+// journal: a channel that the journal has known and does not have was deleted,
+// unless the journal is doubtful. What a channel that is made again had read
+// and finished is not known, so it is given all that is on disk once more. It
+// touches nothing but t.
+func (t *topic) rebuild(listed *metadataTopic) {
+	if listed == nil {
+		return
+	}
+	last := t.j.LastCursor()
+	known := map[string]bool{}
+	for _, cur := range t.j.Cursors() {
+		known[cur.Name()] = true
+	}
+	for _, ch := range listed.Channels {
+		if known[ch.Name] || ch.Number <= last && !t.doubtful || !wire.ValidName(ch.Name) || wire.Ephemeral(ch.Name) {
+			continue
+		}
+		cur := t.j.CreateCursor(ch.Name, journal.CursorOptions{})
+		cur.Rewind(t.j.Start(), func(uint64, uint32) {}) // nothing of it is in flight
+		cur.SetPaused(ch.Paused)
+		t.log.Error("the journal has lost a channel: it is made again from the list of topics, and given all that is on disk",
+			"channel", ch.Name, "depth", cur.Depth())
+	}
+	if listed.Paused && t.doubtful && len(known) == 0 {
+		t.j.Hold(true)
 	}
 }
 

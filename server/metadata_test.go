@@ -37,13 +37,13 @@ func TestMetadata_Form(t *testing.T) { // 202, 210
 	w.subscribe("t", "c", 1)
 	w.subscribe("t", "e#ephemeral", 1)
 	w.subscribe("e#ephemeral", "c", 1)
-	want(`[{"name":"t","paused":false,"channels":[{"name":"c","paused":false}]}]`)
+	want(`[{"name":"t","paused":false,"channels":[{"name":"c","paused":false,"lite_number":1}]}]`)
 	w.do(func() {
 		if err := errors.Join(w.s.topic("t").pause(true), w.s.topic("t").channel("c").pause(true)); err != nil {
 			t.Error(err)
 		}
 	})
-	want(`[{"name":"t","paused":true,"channels":[{"name":"c","paused":true}]}]`)
+	want(`[{"name":"t","paused":true,"channels":[{"name":"c","paused":true,"lite_number":1}]}]`)
 	info, err := os.Stat(filepath.Join(dir, metadataFile))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file's mode is %v, %v", info.Mode(), err)

@@ -25,6 +25,7 @@ type topic struct {
 	ephemeral bool
 	onDisk    bool // its journal is in files
 	deleted   bool
+	doubtful  bool // its journal has lost what it knew of its cursors
 
 	generation uint64   // of what is appended next
 	durable    uint64   // generations below it have been kept, or their publishers told otherwise

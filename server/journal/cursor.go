@@ -1,9 +1,6 @@
 package journal
 
-import (
-	"errors"
-	"log/slog"
-)
+import "errors"
 
 // CursorOptions say what kind of cursor to create.
 type CursorOptions struct {
@@ -75,6 +72,9 @@ type Cursor struct {
 
 // Name is the cursor's name.
 func (c *Cursor) Name() string { return c.name }
+
+// Number tells the cursor from all others that its journal has had.
+func (c *Cursor) Number() uint32 { return c.id }
 
 // Ephemeral reports whether the cursor is gone after a restart.
 func (c *Cursor) Ephemeral() bool { return c.options.Ephemeral }
@@ -211,7 +211,7 @@ func (c *Cursor) nextWaiting(now, deadline int64, owner uint32, d *Delivery) (ok
 	e := c.out.get(slot)
 	var r record
 	if err := c.j.readRecord(e.pos, &c.j.scratch, &r); errors.Is(err, errCorrupt) || err == nil && r.seq != e.seq {
-		c.j.damaged(e.pos, "a message that was to be delivered again is damaged", 1, "sequence", e.seq)
+		c.j.lost(e.seq, e.seq+1, "a message that was to be delivered again is damaged", "sequence", e.seq)
 		c.out.unlink(&c.waiting, slot)
 		c.forget(slot)
 		return false, nil
@@ -269,7 +269,7 @@ func (c *Cursor) nextFresh(now, deadline int64, owner uint32, d *Delivery) (ok b
 	if slot == 0 {
 		// The log, which has outlived a loss of power better than the
 		// segment, knows another message of this sequence.
-		c.j.damaged(at.pos, "two messages have one sequence", 1, "cursor", c.name, "sequence", r.seq)
+		c.j.damaged(1, "two messages have one sequence", "cursor", c.name, "sequence", r.seq)
 		return false, nil
 	}
 	e := c.out.get(slot)
@@ -325,33 +325,18 @@ func (c *Cursor) skipDamage() error {
 	if err != nil {
 		return err
 	}
-	lost := int64(to.seq - c.read.seq)
 	// The deferred ones among them were handed over by their own entries;
 	// what cannot be told apart any more is counted as lost here.
 	over := max(c.deferredAhead-int64(c.j.front.seq-to.seq), 0)
 	c.deferredAhead -= over
 	c.passed += over
-	c.j.damaged(c.read.pos, "damaged records were skipped", lost, "cursor", c.name, "sequence", c.read.seq)
+	c.j.lost(c.read.seq, to.seq, "damaged records were skipped", "cursor", c.name, "sequence", c.read.seq)
 	c.read = to
 	c.touched()
 	if c.read.seq == c.j.front.seq {
 		c.caughtUp()
 	}
 	return nil
-}
-
-// damaged counts damaged records at a position and tells the operator. Whoever
-// meets the same damage again says nothing.
-func (j *Journal) damaged(pos int64, msg string, n int64, args ...any) {
-	if _, known := j.damage[pos]; known {
-		return
-	}
-	if j.damage == nil || len(j.damage) >= damageKept {
-		j.damage = make(map[int64]struct{})
-	}
-	j.damage[pos] = struct{}{}
-	j.corrupt += n
-	j.report(slog.LevelError, msg, append(args, "messages", n)...)
 }
 
 // Empty drops all that waits, is in flight or is deferred.

@@ -59,9 +59,6 @@ type deferral struct {
 	due int64
 }
 
-// damageKept is how many damaged places are remembered.
-const damageKept = 1024
-
 // Journal is one topic's record of messages. It is not safe for concurrent
 // use.
 type Journal struct {
@@ -107,8 +104,8 @@ type Journal struct {
 	newest int64 // timestamp of the last message appended
 
 	events  eventLog
-	corrupt int64              // damaged records met so far
-	damage  map[int64]struct{} // where they are, so that each is counted once
+	corrupt int64 // damaged records met so far
+	damage  runs  // which messages they held, so that each is counted once
 }
 
 // Append adds a message at the end and returns its sequence. timestamp is when
@@ -323,6 +320,10 @@ func (j *Journal) Discard() {
 // Cursors are the journal's cursors, the recovered ones included, in the order
 // of their creation. The slice belongs to the journal.
 func (j *Journal) Cursors() []*Cursor { return j.cursors }
+
+// LastCursor is the number of the cursor that was created last, as far as the
+// journal knows.
+func (j *Journal) LastCursor() uint32 { return j.nextCursor }
 
 // CreateCursor adds a cursor at the frontier. The first one is given all that
 // has waited there, later ones only what comes after them.

@@ -19,6 +19,7 @@ type Recovery struct {
 	Corrupt  int64    // records that were damaged, and skipped
 	SetAside []string // files that could not be used, under the names they have now
 	Fresh    bool     // there was no journal
+	Doubtful bool     // not all that was written of the cursors could be read: some may be missing
 }
 
 // volatileSegment is the size of a segment that is only in memory: small, so
@@ -53,6 +54,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 	j.begin(o.FirstSeq)
 	p := &replay{j: j}
 	j.readCursorFiles(names, p, &rec)
+	rec.Doubtful = j.events.stale
 	logged := len(j.deferred)
 	if err := j.readOn(&rec); err != nil {
 		return nil, rec, err
@@ -301,7 +303,7 @@ func (j *Journal) readOn(rec *Recovery) error {
 		}
 		if j.end.pos < s.base {
 			// A segment before this one is missing or cut.
-			j.damaged(j.end.pos, "a piece of the journal is missing", int64(s.first-min(j.end.seq, s.first)), "segment", s.name())
+			j.lost(j.end.seq, s.first, "a piece of the journal is missing", "segment", s.name())
 			j.end = place{max(s.first, j.end.seq), s.base}
 		}
 		if err := j.readSegment(s, rec); err != nil {
@@ -346,15 +348,23 @@ func (j *Journal) readSegment(s *segment, rec *Recovery) error {
 				return j.cutTorn(s, rec)
 			}
 			if !found {
-				next = place{j.end.seq, s.end}
+				next = place{max(j.end.seq, j.after(s)), s.end}
 			}
 			j.keepDamage(s, j.end.pos, next.pos, rec)
-			j.damaged(j.end.pos, "damaged records were skipped", max(int64(next.seq-j.end.seq), 1), "segment", s.name(), "position", j.end.pos)
+			const msg = "damaged records were skipped"
+			if next.seq > j.end.seq {
+				j.lost(j.end.seq, next.seq, msg, "segment", s.name(), "position", j.end.pos)
+			} else {
+				j.damaged(1, msg, "segment", s.name(), "position", j.end.pos)
+			}
 			j.end = next
 		}
 	}
 	return nil
 }
+
+// after is the first sequence of the segment behind s, which is not the last.
+func (j *Journal) after(s *segment) uint64 { return j.segments[slices.Index(j.segments, s)+1].first }
 
 // cutTorn cuts off what is behind the last whole record: the process or the
 // machine stopped in the middle of a write.

@@ -362,7 +362,7 @@ func (c *replayed) resolve() error {
 				if err != nil {
 					return err
 				}
-				c.j.damaged(pos, "outstanding messages are damaged", int64(min(next.seq, v.to)-at.seq), "cursor", c.name, "sequence", at.seq)
+				c.j.lost(max(at.seq, v.from), min(next.seq, v.to), "outstanding messages are damaged", "cursor", c.name, "sequence", at.seq)
 				at = next
 				continue
 			case err != nil:
