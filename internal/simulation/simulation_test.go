@@ -14,7 +14,7 @@ import (
 
 var (
 	seedFlag    = flag.Uint64("seed", 0, "run only the schedule of this seed, and tell what happens")
-	runsFlag    = flag.Uint64("runs", 0, "number of schedules; 0 means 700, or 200 with -short")
+	runsFlag    = flag.Uint64("runs", 0, "number of schedules; 0 means 1500, or 200 with -short")
 	fromFlag    = flag.Uint64("from", 1, "first seed")
 	minutesFlag = flag.Float64("minutes", 0, "go on until this much time has passed, instead of for a number of runs")
 )
@@ -35,7 +35,7 @@ func TestSimulation(t *testing.T) {
 	case runs == 0 && testing.Short():
 		runs = 200
 	case runs == 0:
-		runs = 700
+		runs = 1500
 	}
 	began := time.Now()
 	over := func(seed uint64) bool {

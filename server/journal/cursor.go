@@ -46,6 +46,7 @@ type Cursor struct {
 
 	read          place  // the next message to read
 	again         uint64 // deferred records before it are read like others: the cursor was set back
+	unsure        bool   // deferredAhead may count records that damage has taken, until the cursor has caught up
 	deferredAhead int64  // records between read and the frontier that are skipped: they were handed over when the frontier passed them
 	gaps          []gap  // in order
 	gapAhead      int64  // messages in gaps, without the deferred ones
@@ -100,7 +101,11 @@ func (c *Cursor) Depth() int64 { return c.fresh() + int64(c.waiting.n) }
 // fresh is the number of messages not read yet.
 func (c *Cursor) fresh() int64 {
 	// Damage can make the two counts higher than what is left to read.
-	return max(int64(c.j.front.seq-c.read.seq)-c.deferredAhead-c.gapAhead, 0)
+	n := max(int64(c.j.front.seq-c.read.seq)-c.deferredAhead-c.gapAhead, 0)
+	if n == 0 && c.unsure && c.read.seq != c.j.front.seq {
+		return 1 // whoever reads on will know
+	}
+	return n
 }
 
 // InFlight is the number of messages delivered and not answered.
@@ -247,6 +252,7 @@ func (c *Cursor) nextFresh(now, deadline int64, owner uint32, d *Delivery) (ok b
 	if r.seq > at.seq {
 		// Damage was cut out here when the journal was opened.
 		c.read.seq = r.seq
+		c.unsure = true
 	}
 	c.read.seq++
 	c.touched()
@@ -303,6 +309,7 @@ func (c *Cursor) caughtUp() {
 	// After damage more was counted than was met.
 	c.passed += c.deferredAhead
 	c.deferredAhead, c.gapAhead, c.gaps = 0, 0, nil
+	c.unsure = false
 	c.ahead.drop()
 	c.j.behind--
 	c.j.trim()
@@ -332,6 +339,7 @@ func (c *Cursor) skipDamage() error {
 	c.passed += over
 	c.j.lost(c.read.seq, to.seq, "damaged records were skipped", "cursor", c.name, "sequence", c.read.seq)
 	c.read = to
+	c.unsure = true
 	c.touched()
 	if c.read.seq == c.j.front.seq {
 		c.caughtUp()

@@ -3,6 +3,7 @@ package journal_test
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -240,6 +241,43 @@ func TestDamage_DepthIsRightBehindDeferredRecords(t *testing.T) {
 		t.Fatalf("got %v, want %v", got, want)
 	}
 	goesOn(t, j, 6)
+}
+
+// A deferred message whose record is gone was counted as one to pass over: what
+// stands behind it must not wait for a publish that makes up for it.
+func TestDamage_ThatTakesADeferredRecordHoldsNothingBack(t *testing.T) {
+	disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+	j := openDamaged(t, disk, 1<<20, nil)
+	j.CreateCursor("c", journal.CursorOptions{})
+	put := func(j *journal.Journal, due int64) {
+		t.Helper()
+		j.Append(1, due, []byte("0123456789abcdef"))
+		if err := errors.Join(j.Commit(), j.WriteEvents()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(j, 1<<40)
+	disk.Kill()
+	disk.Cut(segments(disk)[0], headerSize)
+
+	j = openDamaged(t, disk, 1<<20, nil)
+	put(j, 0)
+	put(j, 0)
+	c, got := j.Cursors()[0], 0
+	for c.Depth() > 0 {
+		var d journal.Delivery
+		ok, err := c.Next(2, 3, 1, &d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ok {
+			break
+		}
+		got++
+	}
+	if got != 2 {
+		t.Errorf("%d messages were delivered while the depth said that some wait, want 2", got)
+	}
 }
 
 func TestDamage_ZeroedPage(t *testing.T) {
