@@ -360,7 +360,8 @@ func TestAnnounce_Banner(t *testing.T) {
 		"    publish, consume   tcp   " + srv.TCPAddr().String() + "\n" +
 		"    HTTP API           http  http://" + http + "\n" +
 		"    lookup             http  http://" + beside.HTTPAddr().String() + "   (tcp " + beside.TCPAddr().String() + ")\n" +
-		"  try:  curl -d 'hello world 1' 'http://127.0.0.1" + port + "/pub?topic=test'\n"
+		"  try:  curl -d 'hello world 1' 'http://127.0.0.1" + port + "/pub?topic=test'\n" +
+		"        nsqd-lite tail test --nsqd-http-address=127.0.0.1" + port + "\n"
 	if got := f.err.String(); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}

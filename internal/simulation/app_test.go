@@ -149,7 +149,6 @@ type member struct {
 	held      int // handed over and not answered, on connections that are there
 	connected map[string]bool
 	lives     map[string]int // connections that were lost, by nsqd
-	paused    bool
 	leaving   bool
 	died      time.Time // when its program ended
 	reader    *reader.Reader
