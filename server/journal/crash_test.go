@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"flag"
 	"fmt"
 	"testing"
 )
@@ -53,6 +54,38 @@ func TestCrash_AtEveryOperationOfTheDisk(t *testing.T) {
 			}
 		}
 	}
+}
+
+var everyCut = flag.Bool("journal.everycut", false, "try every subset of the last unsynced changes at every operation, not some of them")
+
+// lastChanges is how many changes that were not durable are kept and lost in
+// every combination.
+const lastChanges = 8
+
+// TestCrash_EverySubsetOfTheLastUnsyncedChanges cuts the power at every
+// operation of the disk, and leaves every subset of the last unsynced changes.
+func TestCrash_EverySubsetOfTheLastUnsyncedChanges(t *testing.T) {
+	const workload = 92
+	ops, cuts := crashedLife(t, workload, 0).disk.Ops(), 0
+	for n := 1; n <= ops; n++ {
+		masks := uint64(1)
+		for mask := uint64(0); mask < masks; mask++ {
+			if !*everyCut && mask > 0 && (uint64(n)*256+mask)%151 != 0 {
+				continue
+			}
+			m := crashedLife(t, workload, n)
+			masks = 1 << m.disk.CutKeeping(lastChanges, mask)
+			m.afterCrash(true)
+			for range 5 {
+				if !m.step() {
+					t.Fatalf("cut at %d of %d, mask %b: an operation failed without a fault", n, ops, mask)
+				}
+			}
+			m.crash(false, 0)
+			cuts++
+		}
+	}
+	t.Logf("%d operations, %d cuts", ops, cuts)
 }
 
 // TestSync_WhatItCoveredSurvivesEveryPowerCut tries the same cut many times:

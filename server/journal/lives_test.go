@@ -18,12 +18,18 @@ var lives = flag.Int("journal.lives", 600, "how many random lives of a journal a
 // leaves.
 func (m *life) crash(power bool, seed uint64) {
 	m.t.Helper()
-	m.failWrites, m.failEvents, m.failTruncate = false, false, false
 	if power {
 		m.disk.PowerCut(rand.New(rand.NewPCG(seed, 2)))
 	} else {
 		m.disk.Kill()
 	}
+	m.afterCrash(power)
+}
+
+// afterCrash opens the journal again and looks at what is found.
+func (m *life) afterCrash(power bool) {
+	m.t.Helper()
+	m.failWrites, m.failEvents, m.failTruncate = false, false, false
 	m.disk.Fail(m.fault)
 	events, commits := m.written, m.clock
 	if power {

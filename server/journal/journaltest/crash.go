@@ -51,6 +51,73 @@ func (d *Disk) PowerCut(rng *rand.Rand) {
 	}
 }
 
+// CutKeeping ends the process as PowerCut does, and leaves nothing to chance:
+// of the changes that were not durable, to files and to names, in their order,
+// the last ones stay as the bits of mask say, the lowest bit for the very last,
+// and all n or more places before the end stay. It returns how many of the last
+// n there were, 1<<that being the number of masks to try.
+func (d *Disk) CutKeeping(n int, mask uint64) int {
+	d.Kill()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	numbers := d.unsynced()
+	place := func(no int) int { // from the end
+		i, _ := slices.BinarySearch(numbers, no)
+		return len(numbers) - 1 - i
+	}
+	keep := func(no int) bool {
+		at := place(no)
+		return at >= n || mask&(1<<at) != 0
+	}
+	for _, dir := range d.dirs {
+		dir.lost = false
+		for _, c := range dir.pending {
+			if keep(c.no) {
+				c.apply(dir.durable)
+			}
+		}
+		dir.names, dir.pending = maps.Clone(dir.durable), nil
+		for _, f := range dir.names {
+			for _, w := range f.pending {
+				if keep(w.no) {
+					f.durable = w.apply(f.durable)
+				}
+			}
+			f.data, f.pending = slices.Clone(f.durable), nil
+		}
+	}
+	return min(n, len(numbers))
+}
+
+// unsynced returns the numbers of the changes that are not durable, in order.
+func (d *Disk) unsynced() []int {
+	var numbers []int
+	seen := make(map[*file]bool)
+	add := func(f *file) {
+		if seen[f] {
+			return
+		}
+		seen[f] = true
+		for _, w := range f.pending {
+			numbers = append(numbers, w.no)
+		}
+	}
+	for _, dir := range d.dirs {
+		for _, c := range dir.pending {
+			numbers = append(numbers, c.no)
+			add(c.file)
+		}
+		for _, f := range dir.names {
+			add(f)
+		}
+		for _, f := range dir.durable {
+			add(f)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
 // afterPowerCut returns what may be left of the file.
 func (f *file) afterPowerCut(rng *rand.Rand) []byte {
 	data := slices.Clone(f.durable)
@@ -95,7 +162,7 @@ func (w write) tear(rng *rand.Rand, data []byte) []byte {
 	for p, off := w.p, w.off; len(p) > 0; {
 		n := min(len(p), int(blockSize-off%blockSize))
 		if rng.IntN(2) == 0 {
-			data = write{off, p[:n]}.apply(data)
+			data = write{off: off, p: p[:n]}.apply(data)
 		}
 		p, off = p[n:], off+int64(n)
 	}

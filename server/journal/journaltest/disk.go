@@ -20,6 +20,7 @@ type Disk struct {
 	rng  *rand.Rand
 	dirs map[string]*dir
 	life int // processes that have died; what they had open is dead
+	last int // number of the last change
 	faults
 }
 
@@ -38,6 +39,7 @@ type dir struct {
 type change struct {
 	file *file
 	to   string // "" when the file was removed
+	no   int    // all changes of the disk are numbered
 }
 
 // file is the content of a file, in the same three parts.
@@ -51,6 +53,7 @@ type file struct {
 type write struct {
 	off int64
 	p   []byte
+	no  int // as that of a change of names
 }
 
 // New returns an empty disk. It takes from rng how much of a torn write is
@@ -162,7 +165,7 @@ func (d *Disk) Clone(rng *rand.Rand) *Disk {
 		return c
 	}
 	clone := New(rng)
-	clone.capacity = d.capacity
+	clone.capacity, clone.last = d.capacity, d.last
 	for name, from := range d.dirs {
 		to := clone.dir(name)
 		to.made, to.lost = from.made, from.lost
@@ -173,10 +176,16 @@ func (d *Disk) Clone(rng *rand.Rand) *Disk {
 			to.durable[name] = copyOf(f)
 		}
 		for _, c := range from.pending {
-			to.pending = append(to.pending, change{copyOf(c.file), c.to})
+			to.pending = append(to.pending, change{copyOf(c.file), c.to, c.no})
 		}
 	}
 	return clone
+}
+
+// number returns the number of the next change.
+func (d *Disk) number() int {
+	d.last++
+	return d.last
 }
 
 // dir returns the directory of that name.
@@ -219,8 +228,8 @@ func (c change) apply(names map[string]*file) {
 }
 
 // change makes a change that is not durable yet.
-func (d *dir) change(f *file, to string) {
-	c := change{f, to}
+func (d *dir) change(f *file, to string, no int) {
+	c := change{f, to, no}
 	c.apply(d.names)
 	d.pending = append(d.pending, c)
 }

@@ -33,7 +33,7 @@ func (o *openDir) Open(name string, create bool) (journal.File, error) {
 			return nil, o.failed(op, name, fs.ErrNotExist)
 		}
 		f = new(file)
-		o.dir.change(f, name)
+		o.dir.change(f, name, o.d.number())
 	}
 	return &openFile{o: o, f: f, name: name}, nil
 }
@@ -49,7 +49,7 @@ func (o *openDir) Rename(from, to string) error {
 		return o.failed("rename", from, fs.ErrNotExist)
 	}
 	if from != to {
-		o.dir.change(f, to)
+		o.dir.change(f, to, o.d.number())
 	}
 	return nil
 }
@@ -64,7 +64,7 @@ func (o *openDir) Remove(name string) error {
 	if f == nil {
 		return o.failed("remove", name, fs.ErrNotExist)
 	}
-	o.dir.change(f, "")
+	o.dir.change(f, "", o.d.number())
 	return nil
 }
 
@@ -94,7 +94,7 @@ func (o *openDir) RemoveAll() error {
 	err := o.begin("removeall", "")
 	for _, name := range sortedKeys(o.dir.names) {
 		if err == nil || isTorn(err) && o.d.rng.IntN(2) == 0 {
-			o.dir.change(o.dir.names[name], "")
+			o.dir.change(o.dir.names[name], "", o.d.number())
 		}
 	}
 	if err == nil {
@@ -167,7 +167,7 @@ func (f *openFile) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	if n > 0 {
-		f.f.write(write{off, append([]byte(nil), p[:n]...)})
+		f.f.write(write{off, append([]byte(nil), p[:n]...), d.number()})
 	}
 	return n, err
 }
@@ -187,7 +187,7 @@ func (f *openFile) Truncate(size int64) error {
 	if err := f.begin("truncate", size); err != nil {
 		return err
 	}
-	f.f.write(write{off: size})
+	f.f.write(write{off: size, no: f.o.d.number()})
 	return nil
 }
 
