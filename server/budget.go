@@ -9,7 +9,8 @@ import (
 	"github.com/nsqloop/nsqloop/internal/wire"
 )
 
-// What things cost in the budget, in bytes. They are measured, rounded up.
+// What things cost in the budget, in bytes: estimates from the sizes of what is
+// allocated, rounded up.
 const (
 	connCost     = 4 << 10  // a connection that has nothing under way
 	tlsCost      = 32 << 10 // TLS on a connection
