@@ -25,7 +25,9 @@ type service struct {
 func starting(p process, log *slog.Logger) *service {
 	s := &service{Manager: systemd.New(p.getenv, systemd.PID()), log: log, cancel: func() {}}
 	if s.Present() {
-		s.cancel = s.each(10*time.Second, func() []string { return []string{"EXTEND_TIMEOUT_USEC=30000000"} })
+		const more = "EXTEND_TIMEOUT_USEC=30000000"
+		s.tell(more) // here, since a quick start is over before the goroutine begins
+		s.cancel = s.each(10*time.Second, func() []string { return []string{more} })
 	}
 	return s
 }
