@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -15,7 +16,7 @@ const (
 	finishCalmly              // FIN, neutral: discarded or given up
 	requeue                   // REQ, a failure
 	requeueCalmly             // REQ, neutral
-	giveBack                  // REQ 0, no outcome: nobody has looked at it
+	giveBack                  // REQ 0, no outcome: nobody has finished with it
 	touch                     // TOUCH
 )
 
@@ -35,6 +36,9 @@ func conclusion(m *Message, err error) (a answer, ok bool) {
 	}
 	if errors.Is(err, Pending) {
 		return answer{}, false
+	}
+	if e := m.extra.Load(); e != nil && errors.Is(err, context.Canceled) && context.Cause(e.ctx) == ErrDraining {
+		return answer{m: m, kind: giveBack}, true
 	}
 	a = answer{m: m, kind: requeue, delay: AutoDelay, err: err}
 	var r *result

@@ -42,6 +42,7 @@ type conn struct {
 	inFlight   int
 	timer      loop.Timer
 	armed      bool
+	keeper     loop.Timer // touches what asks for it; nil while nothing does
 
 	msgTimeout    int64 // nanoseconds, as negotiated
 	maxMsgTimeout int64
@@ -113,7 +114,7 @@ func (c *conn) OnMessage(w wire.Message) {
 	m.Attempts = w.Attempts
 	m.NSQD = c.node.addr
 	m.reader = r
-	m.limit = now + c.maxMsgTimeout
+	m.limit, m.received = now+c.maxMsgTimeout, now
 	c.push(m, now+c.msgTimeout)
 	r.ready.message(c.slot, now)
 	r.sendReady()
@@ -155,6 +156,9 @@ func (c *conn) OnClose(err error) {
 	c.state = gone
 	if c.timer != nil {
 		c.timer.Stop()
+	}
+	if c.keeper != nil {
+		c.keeper.Stop()
 	}
 	if c.slot != nil {
 		slot := c.slot
@@ -271,6 +275,9 @@ func (c *conn) drop(m *Message) {
 	c.inFlight--
 	if c.slot != nil {
 		r.ready.answered(c.slot, r.now())
+	}
+	if e := m.extra.Load(); e != nil {
+		e.end(m)
 	}
 	if m.given {
 		r.given--

@@ -25,6 +25,14 @@ var (
 	ErrLastLookupd = errors.New("the last nsqlookupd cannot be removed")
 )
 
+// Why the context of a message ends, besides context.DeadlineExceeded:
+// context.Cause returns one of these.
+var (
+	ErrAnswered = errors.New("the message was answered")
+	ErrLost     = errors.New("the connection of the message is lost")
+	ErrDraining = errors.New("the reader is shutting down")
+)
+
 // ErrPanic is wrapped by the error that OnBackoff receives when a handler
 // panicked. Its text has the value, and the log the stack.
 var ErrPanic = loop.ErrPanic

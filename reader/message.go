@@ -21,9 +21,9 @@ func (id MessageID) String() string { return string(id[:]) }
 // the bytes of Body, belong to whoever holds the message and stay valid for
 // ever.
 //
-// It is answered exactly once: by the handler's result, or by Finish, Requeue
-// or RequeueWithoutBackoff, which may be called from any goroutine and win
-// over the result when they come first. An answer that has no effect says so:
+// It is answered exactly once: by the handler's result, or by Finish, Requeue,
+// RequeueWithoutBackoff, Discard or Answer, which may be called from any
+// goroutine and win over the result when they come first. An answer that has no effect says so:
 // the message was answered before, its connection is lost (nsqd delivers it
 // again), or its deadline has passed (the same).
 //
@@ -39,10 +39,12 @@ type Message struct {
 	NSQD      string    // the address it came from, as it was configured or found
 
 	reader   *Reader
-	state    atomic.Uint32 // one of the states below; leaves open once
-	touching atomic.Bool   // a touch is in the mail
-	deadline atomic.Int64  // unix nanoseconds; written on the loop
-	limit    int64         // the deadline with any number of touches
+	state    atomic.Uint32         // one of the states below; leaves open once
+	touching atomic.Bool           // a touch is in the mail
+	deadline atomic.Int64          // unix nanoseconds; written on the loop
+	limit    int64                 // the deadline with any number of touches
+	received int64                 // unix nanoseconds
+	extra    atomic.Pointer[extra] // nil unless somebody asked for more; see there
 
 	// Of the loop: the place in the connection's list of messages in flight,
 	// and conn is nil when it is in none.
@@ -79,6 +81,20 @@ func (m *Message) RequeueWithoutBackoff(delay time.Duration) bool {
 	return m.answer(answer{m: m, kind: requeueCalmly, delay: delay})
 }
 
+// Discard finishes the message although it was not processed. It counts neither
+// as a failure nor as a success for backoff. It reports as Finish does.
+func (m *Message) Discard() bool {
+	return m.answer(answer{m: m, kind: finishCalmly})
+}
+
+// Answer answers the message as a handler's result does that comes later: nil
+// finishes, an error requeues, and RequeueAfter, WithoutBackoff and Discard say
+// what they say. It reports as Finish does; Pending is no answer.
+func (m *Message) Answer(err error) bool {
+	a, ok := conclusion(m, err)
+	return ok && m.answer(a)
+}
+
 // Touch asks nsqd for more time: the deadline moves to one message timeout
 // from now, but never past HardDeadline. It reports whether it had an effect,
 // as Finish does; after an answer it has none. The reader never touches by
@@ -104,6 +120,15 @@ func (m *Message) Deadline() time.Time {
 	return time.Unix(0, at)
 }
 
+// Received is when the message came, by this side's clock. It is the zero time
+// for a message that no reader has received.
+func (m *Message) Received() time.Time {
+	if m.received == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, m.received)
+}
+
 // HardDeadline is the time past which touching does not help: nsqd's
 // max_msg_timeout after the delivery. It is the zero time when Deadline is.
 func (m *Message) HardDeadline() time.Time {
@@ -121,8 +146,11 @@ func (m *Message) answer(a answer) bool {
 	if !m.state.CompareAndSwap(stateOpen, stateAnswered) {
 		return false
 	}
-	if m.reader == nil {
-		return true // made by a test of a handler: there is nobody to tell
+	if m.reader == nil { // made by a test of a handler: there is nobody to tell
+		if e := m.extra.Load(); e != nil {
+			e.end(m)
+		}
+		return true
 	}
 	return m.reader.mail(a)
 }

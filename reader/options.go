@@ -133,6 +133,11 @@ type Options struct {
 	ReconnectDelay    time.Duration
 	MaxReconnectDelay time.Duration
 
+	// DrainGrace is how long, in a shutdown, handlers go on undisturbed before
+	// the contexts of their messages end. 0 means 5 s, negative means that
+	// they end at once.
+	DrainGrace time.Duration
+
 	// The events below are optional. They run on the loop, one at a time, in
 	// the order in which things happened, never inside the call that caused
 	// them, and must not block.
@@ -195,6 +200,8 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.LowReadyTimeout, 30*time.Second)
 	setDefault(&o.ReconnectDelay, 50*time.Millisecond)
 	setDefault(&o.MaxReconnectDelay, 30*time.Second)
+	setDefault(&o.DrainGrace, 5*time.Second)
+	o.DrainGrace = max(o.DrainGrace, 0)
 	o.LookupdPollJitter = max(o.LookupdPollJitter, 0)
 	o.RequeueDelay = max(o.RequeueDelay, 0)
 	if o.Logger == nil {

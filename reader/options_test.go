@@ -130,7 +130,7 @@ func TestConclusion_OfAHandlersResult(t *testing.T) {
 		{"discard", Discard(cause), finishCalmly, AutoDelay, "discard: boom"},
 		{"wrapped", wrapped{RequeueAfter(time.Minute, cause)}, requeue, time.Minute, "wrapped"},
 	} {
-		a, ok := conclusion(nil, tt.err)
+		a, ok := conclusion(&Message{}, tt.err)
 		if !ok || a.kind != tt.kind || a.delay != tt.delay || a.err != tt.err {
 			t.Errorf("%s: got kind %d, delay %v, %v", tt.name, a.kind, a.delay, ok)
 		}
@@ -141,10 +141,10 @@ func TestConclusion_OfAHandlersResult(t *testing.T) {
 	if !errors.Is(WithoutBackoff(RequeueAfter(1, cause)), cause) {
 		t.Error("the cause is lost")
 	}
-	if a, ok := conclusion(nil, nil); !ok || a.kind != finish {
+	if a, ok := conclusion(&Message{}, nil); !ok || a.kind != finish {
 		t.Error("nil does not finish")
 	}
-	if _, ok := conclusion(nil, wrapped{Pending}); ok {
+	if _, ok := conclusion(&Message{}, wrapped{Pending}); ok {
 		t.Error("Pending answers")
 	}
 }

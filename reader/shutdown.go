@@ -12,7 +12,8 @@ import (
 //   - stops asking nsqlookupd and dialling,
 //   - tells each nsqd to send no more (CLS),
 //   - gives back, without delay, what the handler has not started,
-//   - waits until the rest is answered, or has expired, and nsqd has agreed,
+//   - waits until the rest is answered, or has expired, and nsqd has agreed;
+//     after Options.DrainGrace it ends the contexts of what is in flight,
 //   - closes the connections and ends the workers.
 //
 // When ctx ends first it closes as Close does, and returns an error that wraps
@@ -95,6 +96,7 @@ func (r *Reader) leave() {
 		}
 		// After CLS, so that nsqd does not send us the same ones again.
 		r.giveBackUnstarted()
+		r.graceTimer = r.loop.After(r.o.DrainGrace, r.endGrace)
 	}
 	r.finishWhenDone()
 }
@@ -160,6 +162,10 @@ func (r *Reader) finishWhenDone() {
 	}
 	r.life.Store(lifeClosed)
 	r.removeDrain()
+	if r.graceTimer != nil {
+		r.graceTimer.Stop()
+		r.graceTimer = nil
+	}
 	s := r.snapshot()
 	r.final.Store(&s)
 	if r.workers == nil {
