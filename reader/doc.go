@@ -39,6 +39,10 @@
 // move from those that are silent or have had theirs for long to those that
 // wait.
 //
+// What works for long on a message looks at [Message].Context, which ends with
+// the message's deadline, with its connection or with the reader, and asks for
+// more time with Touch or KeepAlive.
+//
 // When a message fails, the reader backs off: it receives nothing for a while,
 // then one message as a probe. Each failure makes the pause longer, each
 // success shorter, until none is left. What is answered inside a pause changes

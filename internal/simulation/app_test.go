@@ -182,7 +182,7 @@ func (m *member) start() (err error) {
 	return err
 }
 
-// holdings counts what is held of each nsqd.
+// heldOn ends what is held of an nsqd whose connection was lost, and counts it.
 func (m *member) heldOn(nsqd string) int {
 	n := 0
 	for _, h := range m.s.model.held {

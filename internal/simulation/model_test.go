@@ -220,7 +220,7 @@ func (m *model) downSince(n *node, began time.Time, power bool) {
 		}
 		for _, d := range m.messages {
 			if d.outcome == writer.Confirmed && d.node == n && !d.endedAt.Before(m.lostSince(x)) {
-				m.voidMessage(d, n)
+				d.outcome = writer.Unknown // it may be gone
 			}
 		}
 		if p.sync != server.SyncAlways {
@@ -301,11 +301,6 @@ func (m *model) void(n *node, topic, channel string, all bool) {
 			c.voids = append(c.voids, void{m.now(), all})
 		}
 	}
-}
-
-// voidMessage is told that a message may be gone, and what is known of it.
-func (m *model) voidMessage(x *message, n *node) {
-	x.outcome = writer.Unknown
 }
 
 func (m *model) paused(n *node, topic, channel string, on bool) {
@@ -423,7 +418,7 @@ func (m *model) shouldRest(d *delivery) bool {
 // topic that was paused may have kept it from the channel until then.
 func (m *model) checkGone(d *delivery, name func() string) {
 	x := m.of(d.place.node)
-	if !x.channel(d.m.topic, "").heldAt.IsZero() || m.s.plan.broken || m.wasPowerless(d.place.node) || m.s.plan.disks || !d.m.ended {
+	if !x.channel(d.m.topic, "").heldAt.IsZero() || m.s.plan.broken || m.losesPower() || m.s.plan.disks || !d.m.ended {
 		return
 	}
 	for _, v := range x.channel(d.m.topic, d.place.channel).voids {
@@ -438,8 +433,8 @@ func (m *model) wasDownAfter(n *node, since time.Time) bool {
 	return slices.ContainsFunc(m.of(n).downs, func(d span) bool { return d.to.After(since) })
 }
 
-// wasPowerless says whether the plan takes power away at all.
-func (m *model) wasPowerless(*node) bool {
+// losesPower says whether the plan takes power away at all.
+func (m *model) losesPower() bool {
 	return slices.ContainsFunc(m.s.plan.steps, func(s step) bool { return s.kind == powerCut || s.kind == powerCutAt })
 }
 
