@@ -170,23 +170,23 @@ func TestDelivery_SubscribersShareAChannel(t *testing.T) {
 }
 
 // nsqd keeps one percent more than was asked for, and what it drops is gone for
-// the whole channel.
+// the whole channel (341).
 func TestDelivery_SampleRateDropsTheRest(t *testing.T) {
-	w := newWorld(t, Options{})
+	w := newWorld(t, Options{MaxRdyCount: 10000})
 	p := w.dial()
 	p.identify(`{"sample_rate":42}`)
-	p.send(wire.AppendRdy(wire.AppendSub(nil, "t", "c"), 2500))
+	p.send(wire.AppendRdy(wire.AppendSub(nil, "t", "c"), 10000))
 	p.want("OK", "OK")
 	pub := w.dial()
-	for range 20 {
+	for range 100 {
 		pub.send(pubs("t", 100, 1))
 	}
 	n := len(p.frames())
-	if n < 2000*40/100 || n > 2000*46/100 {
-		t.Errorf("%d of 2000 messages at a sample rate of 42", n)
+	if n < 10000*41/100 || n > 10000*45/100 {
+		t.Errorf("%d of 10000 messages at a sample rate of 42", n)
 	}
 	st := w.channel("t", "c")
-	if st.Depth != 0 || st.InFlightCount != n || st.MessageCount != 2000 || st.RequeueCount != 0 {
+	if st.Depth != 0 || st.InFlightCount != n || st.MessageCount != 10000 || st.RequeueCount != 0 {
 		t.Errorf("after sampling: %+v", st)
 	}
 }

@@ -173,7 +173,7 @@ func TestStats_EmptyPrefix(t *testing.T) {
 	}
 }
 
-// TestStats_Channel is 271, 274 and 269 at once: one topic, byte by byte but
+// TestStats_Channel is 269, 271, 272 and 274 at once: one topic, byte by byte but
 // for ports and times.
 func TestStats_Channel(t *testing.T) {
 	body, _ := statsJSON(t, busy(t), "&topic=t1&channel=c1&include_mem=false")

@@ -65,7 +65,7 @@ func TestHistogram_Edges(t *testing.T) {
 	}
 }
 
-func TestLatency_OfChannelAndTopic(t *testing.T) {
+func TestLatency_OfChannelAndTopic(t *testing.T) { // 270
 	w := newWorld(t, Options{E2EProcessingLatencyPercentiles: []float64{0.5, 1}, E2EProcessingLatencyWindowTime: time.Minute})
 	near := func(got float64, want time.Duration) bool { return math.Abs(got-float64(want)) <= float64(want)/100 }
 	c, d := w.subscribe("t", "c", 10), w.subscribe("t", "d", 10)

@@ -102,7 +102,13 @@ func mustOptions(t testing.TB, flags map[string]string) server.Options {
 		case "max-channel-consumers":
 			o.MaxChannelConsumers, err = strconv.Atoi(value)
 		case "mem-queue-size":
-			o.MemQueueSize, err = strconv.Atoi(value)
+			if o.MemQueueSize, err = strconv.Atoi(value); o.MemQueueSize == 0 {
+				o.MemQueueSize = -1 // none
+			}
+		case "max-msg-size":
+			o.MaxMsgSize, err = strconv.Atoi(value)
+		case "max-body-size":
+			o.MaxBodySize, err = strconv.Atoi(value)
 		case "msg-timeout":
 			o.MsgTimeout, err = time.ParseDuration(value)
 		case "max-msg-timeout":
