@@ -68,9 +68,13 @@ func (c *conn) dial() {
 	c.client = client.Dial(c.w.loop, c.addr, c.w.o.Client, c)
 }
 
+// usable says whether publishes may be sent: from OnReady until something ends
+// the connection, of which OnClose tells only in a later turn.
+func (c *conn) usable() bool { return c.ready && c.client.State() == client.StateReady }
+
 // hasRoom reports whether one more publish may be sent.
 func (c *conn) hasRoom() bool {
-	return c.pending.len() < c.w.o.Window && c.pendingBytes < windowBytes
+	return c.usable() && c.pending.len() < c.w.o.Window && c.pendingBytes < windowBytes
 }
 
 // send writes p and enters it among the pending.

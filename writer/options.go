@@ -60,11 +60,12 @@ type Options struct {
 	MaxBodySize int
 	MaxDelay    time.Duration
 
-	// ReconnectMin and ReconnectMax are the first and the longest pause
-	// before a lost nsqd is dialled again; each pause is about twice the one
-	// before. There is no last attempt. 0 means 50 ms and 30 s.
-	ReconnectMin time.Duration
-	ReconnectMax time.Duration
+	// ReconnectDelay is how long to wait before a lost nsqd is dialled again.
+	// It doubles up to MaxReconnectDelay, with jitter, until a connection has
+	// lasted ten seconds. There is no last attempt. 0 means 50 ms and 30 s,
+	// which are ours: NSQ's clients wait 15 s or longer.
+	ReconnectDelay    time.Duration
+	MaxReconnectDelay time.Duration
 
 	// OnConnect, when not nil, is called each time a connection is ready.
 	OnConnect func(nsqd string)
@@ -123,8 +124,8 @@ func (o Options) withDefaults() (Options, error) {
 		standard time.Duration
 	}{
 		{&o.MaxDelay, "MaxDelay", client.DefaultMaxDelay},
-		{&o.ReconnectMin, "ReconnectMin", 50 * time.Millisecond},
-		{&o.ReconnectMax, "ReconnectMax", 30 * time.Second},
+		{&o.ReconnectDelay, "ReconnectDelay", 50 * time.Millisecond},
+		{&o.MaxReconnectDelay, "MaxReconnectDelay", 30 * time.Second},
 	} {
 		if *f.field < 0 {
 			return o, fmt.Errorf("%s %v: want a positive duration, or 0 for the default", f.name, *f.field)
@@ -133,8 +134,8 @@ func (o Options) withDefaults() (Options, error) {
 			*f.field = f.standard
 		}
 	}
-	if o.ReconnectMin > o.ReconnectMax {
-		return o, fmt.Errorf("ReconnectMin %v: want at most ReconnectMax, %v", o.ReconnectMin, o.ReconnectMax)
+	if o.MaxReconnectDelay < o.ReconnectDelay {
+		return o, fmt.Errorf("MaxReconnectDelay %v: want at least ReconnectDelay, %v", o.MaxReconnectDelay, o.ReconnectDelay)
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 5 * time.Second

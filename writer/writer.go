@@ -92,8 +92,8 @@ func (w *Writer) start() {
 	}
 	for _, c := range w.conns {
 		c.redial = backoff.NewReconnect(backoff.ReconnectOptions{
-			Initial: w.o.ReconnectMin,
-			Max:     w.o.ReconnectMax,
+			Initial: w.o.ReconnectDelay,
+			Max:     w.o.MaxReconnectDelay,
 		}, w.loop.Now, w.loop.Rand())
 		c.dial()
 	}

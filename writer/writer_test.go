@@ -296,6 +296,31 @@ func TestWriter_FatalErrorInAPipeline(t *testing.T) {
 	}
 }
 
+// Once nsqd has said that it closes, nothing more is sent on that connection,
+// though its close comes in a later turn.
+func TestWriter_FatalErrorEndsTheConnectionAtOnce(t *testing.T) {
+	for _, nsqds := range []int{1, 2} {
+		g := start(t, nsqds, writer.Options{})
+		g.do(func() {
+			for _, s := range g.s {
+				s.Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
+					if string(cmd.Body) == "bad" {
+						c.Fail(wire.CodeBadMessage, "PUB message too big 8 > 7")
+						return true
+					}
+					return false
+				}
+			}
+			g.w.Publish("t", []byte("bad"), func(r writer.Result) {
+				g.rs.as("bad")(r)
+				g.publish("1", "2", "3", "4")
+			})
+		})
+		g.run(time.Second)
+		g.rs.want(t, "bad rejected", "1 confirmed", "2 confirmed", "3 confirmed", "4 confirmed")
+	}
+}
+
 // A server whose disk fails may have stored what came behind the publish that
 // it refuses, and even that one when it says so.
 func TestWriter_FailedStoreInAPipeline(t *testing.T) {
@@ -861,8 +886,8 @@ func TestNew_ChecksOptions(t *testing.T) {
 		{writer.Options{NSQDs: ok, MaxMsgSize: -1}, "MaxMsgSize"},
 		{writer.Options{NSQDs: ok, MaxBodySize: -1}, "MaxBodySize"},
 		{writer.Options{NSQDs: ok, MaxDelay: -1}, "MaxDelay"},
-		{writer.Options{NSQDs: ok, ReconnectMin: -1}, "ReconnectMin"},
-		{writer.Options{NSQDs: ok, ReconnectMin: time.Minute}, "ReconnectMin"},
+		{writer.Options{NSQDs: ok, ReconnectDelay: -1}, "ReconnectDelay"},
+		{writer.Options{NSQDs: ok, ReconnectDelay: time.Minute}, "ReconnectDelay"},
 		{writer.Options{NSQDs: ok, Client: client.Options{SampleRate: 100}}, "Client.SampleRate"},
 	} {
 		if _, err := writer.New(g.client, row.o); err == nil || !strings.Contains(err.Error(), row.want) {
@@ -926,7 +951,7 @@ func TestWriter_WouldBlock(t *testing.T) {
 // A loop that is closed without a drain, in the pause before the next dial,
 // still calls back about what waits for that nsqd.
 func TestWriter_LoopClosedWhileNoNSQDIsThere(t *testing.T) {
-	g := start(t, 0, writer.Options{NSQDs: []string{"nowhere:4150"}, ReconnectMin: time.Hour, ReconnectMax: time.Hour})
+	g := start(t, 0, writer.Options{NSQDs: []string{"nowhere:4150"}, ReconnectDelay: time.Hour, MaxReconnectDelay: time.Hour})
 	g.do(func() { g.publish("a", "b") })
 	g.run(time.Millisecond)
 	if len(g.rs.names) > 0 {
