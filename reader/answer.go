@@ -126,6 +126,9 @@ func (r *Reader) settle(a answer) {
 	r.showStarved()
 	switch a.kind {
 	case finish, finishCalmly:
+		if errors.Unwrap(a.err) != nil {
+			r.log.Warn("message discarded", "nsqd", m.NSQD, "id", m.ID, "attempts", m.Attempts, "err", a.err)
+		}
 		r.stats.Finished++
 		c.client.Finish(wire.ID(m.ID))
 	case giveBack:
@@ -189,14 +192,15 @@ func (r *Reader) onPauseOver() {
 	r.sendReady()
 }
 
-// sendReady writes the ready counts that have changed.
+// sendReady writes the ready counts that have changed, of connections that
+// still take some.
 func (r *Reader) sendReady() {
 	if len(r.ready.changed) == 0 {
 		return
 	}
 	for _, s := range r.ready.changed {
 		s.changed = false
-		if s.count != s.sent {
+		if s.count != s.sent && s.conn.slot == s {
 			s.sent = s.count
 			s.conn.client.Ready(s.count)
 		}

@@ -208,7 +208,9 @@ func (c *conn) leave() {
 		slot := c.slot
 		c.slot = nil
 		r.ready.remove(slot, r.now())
-		r.sendReady()
+		if !r.leaving { // else the others leave too, and should not grow
+			r.sendReady()
+		}
 	}
 }
 

@@ -29,6 +29,11 @@
 // nothing recurses. Handlers that block belong on goroutines of their own,
 // [Options].Workers, and then share state as goroutines do.
 //
+// # Other shapes of handlers
+//
+// [Messages] gives the messages to a for statement instead, [Batch] several at
+// a time to one call, and [JSON] what their bodies say.
+//
 // # Messages in flight
 //
 // MaxInFlight bounds the messages that the handler has not answered, over all

@@ -63,7 +63,8 @@ func WithoutBackoff(err error) error {
 
 // Discard makes a handler's result that finishes the message although it was
 // not processed: for one that can never be. It counts neither as a failure
-// nor as a success for backoff. err says why and may be nil.
+// nor as a success for backoff. err says why, in the log as a warning, and may
+// be nil.
 func Discard(err error) error {
 	r := resultOf(err)
 	r.discard = true

@@ -138,6 +138,23 @@ func (m *Message) HardDeadline() time.Time {
 	return time.Unix(0, m.limit)
 }
 
+// Topic and Channel are those of the reader that received the message, and ""
+// when none has.
+func (m *Message) Topic() string {
+	if m.reader == nil {
+		return ""
+	}
+	return m.reader.o.Topic
+}
+
+// Channel is described with Topic.
+func (m *Message) Channel() string {
+	if m.reader == nil {
+		return ""
+	}
+	return m.reader.o.Channel
+}
+
 // Responded says whether the message was answered, or can no longer be.
 func (m *Message) Responded() bool { return m.state.Load() != stateOpen }
 

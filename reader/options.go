@@ -44,8 +44,8 @@ const (
 // backoffUnit is what Exponential doubles: go-nsq's backoff_multiplier.
 const backoffUnit = time.Second
 
-// Options say what a Reader consumes and how. Topic, Channel, Handler and an
-// address are required; everywhere else the zero value is the default that is
+// Options say what a Reader consumes and how. Topic, Channel, Handler (or Batch)
+// and an address are required; everywhere else the zero value is the default that is
 // named. The numbers are those of the NSQ clients unless a comment says
 // otherwise.
 type Options struct {
@@ -53,8 +53,10 @@ type Options struct {
 	Topic   string
 	Channel string
 
-	// Handler processes the messages.
+	// Handler processes the messages, one by one. Batch, when it has a Handler,
+	// processes several at once instead.
 	Handler Handler
+	Batch   Batch
 
 	// NSQDs are addresses ("host:port") of nsqd to connect to and to stay
 	// connected to. Lookupds are HTTP addresses ("host:port" or a URL) of
@@ -189,6 +191,8 @@ type Pause struct {
 func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.MaxInFlight, 1)
 	setDefault(&o.MaxAttempts, 5)
+	setDefault(&o.Batch.Size, o.MaxInFlight)
+	setDefault(&o.Batch.MaxWait, time.Second)
 	setDefault(&o.RequeueDelay, 90*time.Second)
 	setDefault(&o.MaxRequeueDelay, 15*time.Minute)
 	setDefault(&o.Backoff, Linear)
@@ -239,12 +243,18 @@ func (o *Options) check() error {
 		return fmt.Errorf("Channel: %w", err)
 	}
 	switch {
-	case o.Handler == nil:
+	case o.Handler == nil && o.Batch.Handler == nil:
 		return fmt.Errorf("Handler: want a function that handles messages")
+	case o.Handler != nil && o.Batch.Handler != nil:
+		return fmt.Errorf("Handler, Batch.Handler: want one of them")
 	case len(o.NSQDs) == 0 && len(o.Lookupds) == 0:
 		return fmt.Errorf("NSQDs, Lookupds: want at least one address in one of them")
 	case o.MaxInFlight < 0:
 		return fmt.Errorf("MaxInFlight %d: want at least 1, or 0 for 1 (Pause stops a reader)", o.MaxInFlight)
+	case o.Batch.Size < 0:
+		return fmt.Errorf("Batch.Size %d: want at least 1, or 0 for MaxInFlight", o.Batch.Size)
+	case o.Batch.MaxWait < 0:
+		return fmt.Errorf("Batch.MaxWait %v: want a positive duration, or 0 for the default", o.Batch.MaxWait)
 	case o.Workers < 0:
 		return fmt.Errorf("Workers %d: want at least 1, or 0 for handlers on the loop", o.Workers)
 	case o.MaxRequeueDelay < 0:

@@ -38,6 +38,7 @@ type Reader struct {
 	ticker     loop.Timer // moves ready counts
 	arena      arena
 	workers    *workers   // nil: the handler runs on the loop
+	gathering  *gathering // nil: messages are handled one by one
 	waiting    []*Message // for which the handler has no room; see take
 	pumping    bool       // pump will run at the end of the turn
 	given      int        // messages in flight that the handler has
@@ -83,6 +84,17 @@ func New(l loop.Loop, o Options) (*Reader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reader options: %w", err)
 	}
+	var w *workers
+	if o.Workers > 0 {
+		w = newWorkers(o.Workers)
+	}
+	return newReader(l, o, w)
+}
+
+// newReader is New with options that are in order. The workers, if any, belong
+// to it from here on.
+func newReader(l loop.Loop, o Options, w *workers) (*Reader, error) {
+	var err error
 	r := &Reader{
 		loop:  l,
 		o:     o,
@@ -90,6 +102,14 @@ func New(l loop.Loop, o Options) (*Reader, error) {
 		nsqds: o.NSQDs,
 		bound: o.MaxInFlight,
 		done:  make(chan struct{}),
+
+		workers: w,
+	}
+	if w != nil {
+		w.reader = r
+	}
+	if o.Batch.Handler != nil {
+		r.gathering = newGathering(r)
 	}
 	r.ready = ready{
 		max:         o.MaxInFlight,
@@ -101,9 +121,6 @@ func New(l loop.Loop, o Options) (*Reader, error) {
 		return nil, fmt.Errorf("reader options: Lookupds: %w", err)
 	}
 	r.discovery = r.discover()
-	if o.Workers > 0 {
-		r.workers = newWorkers(r, o.Workers)
-	}
 	// Before start, so that even a loop that shuts down at once drains it.
 	r.removeDrain = l.OnShutdown(r.drain)
 	if err := l.Post(r.start); err != nil {
@@ -184,9 +201,11 @@ func (r *Reader) deliver(m *Message) {
 	switch {
 	case r.o.MaxAttempts > 0 && int(m.Attempts) > r.o.MaxAttempts:
 		r.giveUp(m)
+	case r.gathering != nil:
+		r.gathering.add(m)
 	case r.workers != nil:
 		r.stats.Handled++
-		r.workers.push(m)
+		r.workers.push(job{m: m})
 	default:
 		if !r.expecting {
 			r.expectMail()

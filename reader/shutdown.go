@@ -94,6 +94,7 @@ func (r *Reader) leave() {
 				n.conn.leave()
 			}
 		}
+		r.sendReady()
 		// After CLS, so that nsqd does not send us the same ones again.
 		r.giveBackUnstarted()
 		r.graceTimer = r.loop.After(r.o.DrainGrace, r.endGrace)
@@ -133,6 +134,9 @@ func (r *Reader) stop() {
 func (r *Reader) giveBackUnstarted() {
 	back := r.waiting
 	r.waiting = nil
+	if r.gathering != nil {
+		back = append(back, r.gathering.takeBack()...)
+	}
 	if r.workers != nil {
 		unstarted := r.workers.takeBack()
 		r.stats.Handled -= uint64(len(unstarted))

@@ -2,10 +2,18 @@ package reader
 
 import "sync"
 
+// job is what a worker does next: one message for the handler, or several for
+// that of a Batch.
+type job struct {
+	m     *Message
+	batch []*Message // nil when m is there
+}
+
 // workers run the handler on goroutines of their own, for handlers that block.
 // This is the one file of the package that starts goroutines: a handler that
 // blocks cannot run on the loop, which must go on reading, answering
-// heartbeats and sending answers meanwhile.
+// heartbeats and sending answers meanwhile. Without any (n is 0) it is a queue
+// for the goroutines of somebody else: see Messages.
 //
 // The queue is bounded by max in flight, for only messages in flight are in
 // it.
@@ -15,13 +23,13 @@ type workers struct {
 
 	// Of the loop.
 	started bool
-	batch   []*Message // pushed in this turn
+	pushed  []job // in this turn
 
 	// lock guards what follows. Messages cross to the workers under one lock
 	// per turn, not through a chan with one hand-over per message.
 	lock    sync.Mutex
 	wake    sync.Cond
-	queue   []*Message // from next on
+	queue   []job // from next on
 	next    int
 	idle    int // workers that wait
 	running int // workers that have not ended
@@ -29,20 +37,20 @@ type workers struct {
 	ended   chan struct{} // closed when the last one has ended
 }
 
-func newWorkers(r *Reader, n int) *workers {
-	w := &workers{reader: r, n: n, ended: make(chan struct{})}
+func newWorkers(n int) *workers {
+	w := &workers{n: n, ended: make(chan struct{})}
 	w.wake.L = &w.lock
 	return w
 }
 
-// push gives a message to the workers, at the end of the turn. With the first
-// one they start.
-func (w *workers) push(m *Message) {
-	if len(w.batch) == 0 {
+// push gives a job to the workers, at the end of the turn. With the first one
+// they start.
+func (w *workers) push(j job) {
+	if len(w.pushed) == 0 {
 		w.reader.loop.AtTurnEnd(w.flush)
 	}
-	w.batch = append(w.batch, m)
-	if !w.started {
+	w.pushed = append(w.pushed, j)
+	if !w.started && w.n > 0 {
 		w.started = true
 		w.running = w.n
 		for range w.n {
@@ -57,28 +65,34 @@ func (w *workers) flush() {
 	if w.next == len(w.queue) {
 		w.queue, w.next = w.queue[:0], 0
 	}
-	w.queue = append(w.queue, w.batch...)
-	for range min(w.idle, len(w.batch)) {
+	w.queue = append(w.queue, w.pushed...)
+	for range min(w.idle, len(w.pushed)) {
 		w.wake.Signal()
 	}
 	w.lock.Unlock()
-	clear(w.batch)
-	w.batch = w.batch[:0]
+	clear(w.pushed)
+	w.pushed = w.pushed[:0]
 }
 
 // work is one worker.
 func (w *workers) work() {
+	r := w.reader
 	for {
-		m := w.pop()
-		if m == nil {
+		j, ok := w.pop()
+		if !ok {
 			break
 		}
+		if j.batch != nil {
+			r.callBatch(j.batch, func(a answer) { r.mail(a) })
+			continue
+		}
+		m := j.m
 		if m.Responded() {
 			continue // lost or expired while it waited
 		}
-		a, ok := conclusion(m, w.reader.call(m))
+		a, ok := conclusion(m, r.call(m))
 		if ok && m.state.CompareAndSwap(stateOpen, stateAnswered) {
-			w.reader.mail(a)
+			r.mail(a)
 		}
 	}
 	w.lock.Lock()
@@ -88,8 +102,8 @@ func (w *workers) work() {
 	}
 }
 
-// pop waits for the next message; nil when the workers are to end.
-func (w *workers) pop() *Message {
+// pop waits for the next job; false when the workers are to end.
+func (w *workers) pop() (job, bool) {
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	for w.next == len(w.queue) && !w.stopped {
@@ -98,21 +112,28 @@ func (w *workers) pop() *Message {
 		w.idle--
 	}
 	if w.next == len(w.queue) {
-		return nil
+		return job{}, false
 	}
-	m := w.queue[w.next]
-	w.queue[w.next] = nil
+	j := w.queue[w.next]
+	w.queue[w.next] = job{}
 	w.next++
-	return m
+	return j, true
 }
 
 // takeBack returns the messages that no worker has started.
 func (w *workers) takeBack() []*Message {
 	w.lock.Lock()
 	defer w.lock.Unlock()
-	back := append(w.queue[w.next:len(w.queue):len(w.queue)], w.batch...)
+	var back []*Message
+	for _, j := range append(w.queue[w.next:len(w.queue):len(w.queue)], w.pushed...) {
+		if j.batch != nil {
+			back = append(back, j.batch...)
+		} else {
+			back = append(back, j.m)
+		}
+	}
 	w.queue, w.next = nil, 0
-	w.batch = w.batch[:0]
+	w.pushed = w.pushed[:0]
 	return back
 }
 

@@ -56,7 +56,7 @@ func (w *world) reader(o Options) *Reader {
 			o.NSQDs = append(o.NSQDs, b.addr)
 		}
 	}
-	if o.Handler == nil {
+	if o.Handler == nil && o.Batch.Handler == nil {
 		o.Handler = func(*Message) error { return nil }
 	}
 	if o.HTTPClient == nil {
