@@ -26,6 +26,9 @@
 //
 //	server max-rdy-count=50 msg-timeout=1s data-path=temporary auth-static=secrets.json
 //
+// "role=nsqlookupd" among them starts an nsqlookupd, whose answers have no type:
+// its errors look like responses.
+//
 // What happens, one thing a line:
 //
 //	a  NOP                      connection a sends a command; the first time, it connects and sends the magic
@@ -38,6 +41,8 @@
 //	http POST /topic/pause?topic=t
 //	http POST /pub?topic=t | body
 //	stats t/depth t/c/depth t/c/clients/state
+//	json /nodes producers/topics
+//	json /nodes producers/topics
 //	restart                     the server stops in order and starts again on its data
 //
 // What is seen:
@@ -48,6 +53,7 @@
 //	a  closed                   by the server
 //	http 200 | body             the answer
 //	stats 0 0 [3]               the values, in the order asked for; null when there is none
+//	json [["t"]]                the same, of any answer that is a JSON object
 //
 // Messages are numbered in the order in which their ids are first seen, and a
 // number stands for the id wherever an id may stand. The bytes of a frame that
@@ -57,7 +63,8 @@
 // What several connections receive at the same time is shown connection by
 // connection, the one that acted first. Their own address is shown as <ip>.
 //
-// "show KEY KEY" in a step reduces the JSON that is seen in it to these keys.
+// "show KEY KEY" in a step reduces the JSON that is seen in it to these keys,
+// and "headers NAME NAME" shows these headers of HTTP answers behind their status.
 //
 // Lines of one connection that follow each other are sent together; before
 // another connection, or anything else, has its turn, what was sent has been

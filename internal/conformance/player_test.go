@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"net/http"
 	"slices"
 	"testing"
 	"time"
@@ -25,15 +26,17 @@ func (w *fakeWorld) dial() peer {
 	return w.peers[len(w.peers)-1]
 }
 
-func (w *fakeWorld) settle()                           {}
-func (w *fakeWorld) wait(d time.Duration)              { w.waited += d }
-func (w *fakeWorld) http(_, _, _ string) (int, string) { return 200, w.answer }
-func (w *fakeWorld) restart()                          {}
-func (w *fakeWorld) clientIP() string                  { return "10.0.0.1" }
-func (p *fakePeer) send(b []byte)                      { p.sent = append(p.sent, b...) }
-func (p *fakePeer) received() (b []byte)               { b, p.input = p.input, nil; return b }
-func (p *fakePeer) closed() bool                       { return p.ended }
-func (p *fakePeer) close()                             {}
+func (w *fakeWorld) settle()              {}
+func (w *fakeWorld) wait(d time.Duration) { w.waited += d }
+func (w *fakeWorld) http(_, _, _ string) (int, http.Header, string) {
+	return 200, http.Header{"X-Y": {"z"}}, w.answer
+}
+func (w *fakeWorld) restart()            {}
+func (w *fakeWorld) clientIP() string    { return "10.0.0.1" }
+func (p *fakePeer) send(b []byte)        { p.sent = append(p.sent, b...) }
+func (p *fakePeer) received() (b []byte) { b, p.input = p.input, nil; return b }
+func (p *fakePeer) closed() bool         { return p.ended }
+func (p *fakePeer) close()               {}
 
 // do lets the lines of a step happen.
 func doLines(t *testing.T, p *player, lines ...string) {
@@ -44,7 +47,7 @@ func doLines(t *testing.T, p *player, lines ...string) {
 			t.Fatal(err)
 		}
 	}
-	p.show, p.seen = st.show, nil
+	p.show, p.head, p.seen = st.show, st.headers, nil
 	for _, e := range st.events {
 		p.do(e)
 	}
@@ -105,7 +108,22 @@ func TestPlayer_HTTPStatsAndTime(t *testing.T) {
 	w.answer = `{"b":[1],"a":"x"}`
 	doLines(t, p, "http GET /info", "show a c b")
 	wantSeen(t, p, `http 200 | {"a":"x","c":missing,"b":[1]}`)
+	doLines(t, p, "json /nodes b a c")
+	wantSeen(t, p, `json [1] "x" null`)
 	w.answer = ""
 	doLines(t, p, "http POST /topic/create?topic=t")
 	wantSeen(t, p, "http 200")
+	doLines(t, p, "http POST /topic/create?topic=t", "headers x-y z")
+	wantSeen(t, p, `http 200 "z" ""`)
+}
+
+func TestPlayer_SpeaksWithAnNsqlookupd(t *testing.T) {
+	w := &fakeWorld{}
+	p := &player{t: t, w: w, v1: true}
+	doLines(t, p, "a  PING")
+	if got, want := string(w.peers[0].sent), "  V1PING\n"; got != want {
+		t.Errorf("a sent %q, want %q", got, want)
+	}
+	w.peers[0].input = []byte("\x00\x00\x00\x02OK\x00\x00")
+	wantSeen(t, p, "a  OK")
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +31,7 @@ type world interface {
 	wait(d time.Duration)
 
 	// http makes a request of the server's HTTP API.
-	http(method, path, body string) (status int, answer string)
+	http(method, path, body string) (status int, header http.Header, answer string)
 
 	// restart stops the server in order and starts it again on its data.
 	restart()
@@ -62,9 +63,11 @@ type player struct {
 	t     testing.TB
 	w     world
 	conns []*client // in the order of their first appearance
+	v1    bool      // they speak with an nsqlookupd
 	ids   []string  // of the messages seen, in order
 	times []int64   // their timestamps
 	show  []string
+	head  []string // headers to show
 	seen  []string // lines of the step so far
 	now   *client  // whose lines have been sent but not settled
 }
@@ -80,10 +83,10 @@ type client struct {
 // play runs s and compares, or, with -update, rewrites what is wanted.
 func play(t *testing.T, w world, s *script) {
 	t.Helper()
-	p := &player{t: t, w: w}
+	p := &player{t: t, w: w, v1: s.options["role"] == "nsqlookupd"}
 	for i := range s.steps {
 		st := &s.steps[i]
-		p.show, p.seen = st.show, nil
+		p.show, p.head, p.seen = st.show, st.headers, nil
 		for _, e := range st.events {
 			p.do(e)
 		}
@@ -120,11 +123,18 @@ func (p *player) do(e event) {
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		status, answer := p.w.http(method, path, body)
-		p.say("http %d", status, p.reduce(answer))
+		status, header, answer := p.w.http(method, path, body)
+		line := fmt.Sprint("http ", status)
+		for _, name := range p.head {
+			line += fmt.Sprintf(" %q", header.Get(name))
+		}
+		p.say("%s", line, p.reduce(answer))
 		p.settle()
 	case "stats":
-		p.stats(strings.Fields(e.text))
+		p.values("stats", "/stats?format=json", strings.Fields(e.text))
+	case "json":
+		words := strings.Fields(e.text)
+		p.values("json", words[0], words[1:])
 	case "restart":
 		p.w.restart()
 		p.settle()
@@ -140,7 +150,11 @@ func (p *player) send(e event) {
 	if i < 0 {
 		i = len(p.conns)
 		p.conns = append(p.conns, &client{name: e.who, peer: p.w.dial()})
-		if e.verb != "open" {
+		switch {
+		case e.verb == "open":
+		case p.v1:
+			p.conns[i].peer.send([]byte(wire.MagicV1))
+		default:
 			p.conns[i].peer.send([]byte(wire.MagicV2))
 		}
 	}
@@ -195,7 +209,7 @@ func (p *player) collectFrom(c *client) {
 	p.t.Helper()
 	c.input = append(c.input, c.peer.received()...)
 	for {
-		ty, data, n, err := wire.ReadFrame(c.input, 0)
+		ty, data, n, err := p.readFrame(c.input)
 		if err != nil {
 			p.t.Fatalf("connection %s: %v in %q", c.name, err, c.input)
 		}
@@ -212,6 +226,15 @@ func (p *player) collectFrom(c *client) {
 		}
 		p.say(c.name+"  closed", "")
 	}
+}
+
+// readFrame reads a frame; what an nsqlookupd sends has no type.
+func (p *player) readFrame(b []byte) (ty wire.FrameType, data []byte, n int, err error) {
+	if p.v1 {
+		data, n, err = wire.ReadLookupReply(b, 1<<20)
+		return wire.FrameResponse, data, n, err
+	}
+	return wire.ReadFrame(b, 0)
 }
 
 // frame shows a frame.
@@ -297,15 +320,15 @@ func (p *player) reduce(s string) string {
 	return "{" + strings.Join(kept, ",") + "}"
 }
 
-// stats shows values of /stats, in the order asked for.
-func (p *player) stats(paths []string) {
+// values shows values of a JSON object, in the order asked for.
+func (p *player) values(verb, target string, paths []string) {
 	p.t.Helper()
-	status, answer := p.w.http("GET", "/stats?format=json", "")
+	status, _, answer := p.w.http("GET", target, "")
 	var all map[string]any
 	if err := json.Unmarshal([]byte(answer), &all); err != nil || status != 200 {
-		p.t.Fatalf("stats: %d, %v in %s", status, err, answer)
+		p.t.Fatalf("%s: %d, %v in %s", target, status, err, answer)
 	}
-	line := "stats"
+	line := verb
 	for _, path := range paths {
 		value, err := json.Marshal(lookup(all, strings.Split(path, "/")))
 		if err != nil {

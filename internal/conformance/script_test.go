@@ -23,13 +23,15 @@ type step struct {
 	lines  []string // what happens, comments included, as they stand
 	events []event
 	show   []string // keys that JSON is reduced to; none means all
-	want   []string
+
+	headers []string // of HTTP answers, to show
+	want    []string
 }
 
 // event is one line of what happens.
 type event struct {
-	who  string // a connection, or "" for the last four verbs
-	verb string // send, raw, open, close; wait, http, stats, restart
+	who  string // a connection, or "" for the last five verbs
+	verb string // send, raw, open, close; wait, http, stats, json, restart
 	text string
 }
 
@@ -125,7 +127,9 @@ func (st *step) parseEvent(line string) error {
 	switch verb {
 	case "show":
 		st.show = strings.Fields(text)
-	case "wait", "http", "stats", "restart":
+	case "headers":
+		st.headers = strings.Fields(text)
+	case "wait", "http", "stats", "json", "restart":
 		st.events = append(st.events, event{"", verb, text})
 	default:
 		return fmt.Errorf("not understood: %q", line)

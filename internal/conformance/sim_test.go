@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -22,7 +23,7 @@ import (
 // the network takes half a millisecond at most.
 const answered = 5 * time.Millisecond
 
-// simWorld is our server on virtual time.
+// simWorld is our server on virtual time, or our nsqlookupd.
 type simWorld struct {
 	t      testing.TB
 	w      *looptest.World
@@ -30,6 +31,7 @@ type simWorld struct {
 	client *looptest.Loop
 	o      server.Options
 	s      *server.Server
+	d      *server.Lookupd // instead of s
 }
 
 // postedLoop holds up whoever posts from outside the world until the world
@@ -66,8 +68,12 @@ func newSimWorld(t testing.TB, options map[string]string) *simWorld {
 		w:      w,
 		loop:   postedLoop{w.Loop("nsqd"), make(chan post), new(atomic.Bool)},
 		client: w.Loop("client"),
-		o:      mustOptions(t, options),
 	}
+	if options["role"] == "nsqlookupd" {
+		sim.startLookupd(options)
+		return sim
+	}
+	sim.o = mustOptions(t, options)
 	sim.start()
 	t.Cleanup(func() {
 		if sim.s != nil { // nil when it did not start again
@@ -80,7 +86,7 @@ func newSimWorld(t testing.TB, options map[string]string) *simWorld {
 // mustOptions are the server's options for nsqd's flags.
 func mustOptions(t testing.TB, flags map[string]string) server.Options {
 	t.Helper()
-	o := server.Options{TCPAddress: ":4150"}
+	o := server.Options{TCPAddress: ":4150", LogLevel: new(slog.LevelVar)}
 	for name, value := range flags {
 		var err error
 		switch name {
@@ -134,6 +140,34 @@ func (sim *simWorld) start() {
 	}
 }
 
+// startLookupd starts an nsqlookupd with the options of a transcript.
+func (sim *simWorld) startLookupd(flags map[string]string) {
+	sim.t.Helper()
+	o := server.LookupdOptions{TCPAddress: ":4150", BroadcastAddress: "lookupd"}
+	for name, value := range flags {
+		var err error
+		switch name {
+		case "role":
+		case "tombstone-lifetime":
+			o.TombstoneLifetime, err = time.ParseDuration(value)
+		case "inactive-producer-timeout":
+			o.InactiveProducerTimeout, err = time.ParseDuration(value)
+		default:
+			err = fmt.Errorf("no such option here")
+		}
+		if err != nil {
+			sim.t.Fatalf("option %s: %v", name, err)
+		}
+	}
+	sim.loop.moving.Store(true)
+	defer sim.loop.moving.Store(false)
+	var err error
+	if sim.d, err = server.NewLookupd(sim.loop, o); err != nil {
+		sim.t.Fatal(err)
+	}
+	sim.t.Cleanup(func() { sim.outside(func() { _ = sim.d.Close() }) }) // it has nothing to keep
+}
+
 // outside runs f on a goroutine of its own, because it waits for the server's
 // loop, and moves the world when f has posted something, until f is done.
 func (sim *simWorld) outside(f func()) {
@@ -167,14 +201,19 @@ func (sim *simWorld) wait(d time.Duration) {
 
 func (sim *simWorld) settle() { sim.wait(answered) }
 
-func (sim *simWorld) http(method, path, body string) (int, string) {
+func (sim *simWorld) http(method, path, body string) (int, http.Header, string) {
 	sim.t.Helper()
 	answer := httptest.NewRecorder()
 	request := httptest.NewRequest(method, path, strings.NewReader(body))
 	request.Host = "127.0.0.1:4151"
-	var handler http.Handler = sim.s.Handler()
+	var handler http.Handler
+	if sim.d != nil {
+		handler = sim.d.Handler()
+	} else {
+		handler = sim.s.Handler()
+	}
 	sim.outside(func() { handler.ServeHTTP(answer, request) })
-	return answer.Code, answer.Body.String()
+	return answer.Code, answer.Header(), answer.Body.String()
 }
 
 func (sim *simWorld) restart() {

@@ -54,7 +54,7 @@ func (w *socketWorld) settle() {
 	}
 }
 
-func (w *socketWorld) http(method, path, body string) (int, string) {
+func (w *socketWorld) http(method, path, body string) (int, http.Header, string) {
 	w.t.Helper()
 	req, err := http.NewRequest(method, "http://"+w.web+path, strings.NewReader(body))
 	if err != nil {
@@ -69,7 +69,7 @@ func (w *socketWorld) http(method, path, body string) (int, string) {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return resp.StatusCode, string(answer)
+	return resp.StatusCode, resp.Header, string(answer)
 }
 
 func (w *socketWorld) restart()         { w.t.Fatal("a server that others run cannot be restarted") }
@@ -83,7 +83,7 @@ func (w *socketWorld) clean() {
 			Name string `json:"topic_name"`
 		} `json:"topics"`
 	}
-	_, answer := w.http("GET", "/stats?format=json", "")
+	_, _, answer := w.http("GET", "/stats?format=json", "")
 	if err := json.Unmarshal([]byte(answer), &stats); err != nil {
 		w.t.Fatal(err)
 	}
