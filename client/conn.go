@@ -77,6 +77,7 @@ func (s State) String() string {
 type Conn struct {
 	loop   loop.Loop
 	addr   string
+	dialed string // addr, unless Options.Rewrite says otherwise
 	o      Options
 	h      Handler
 	log    *slog.Logger
@@ -103,12 +104,17 @@ type Conn struct {
 // Options.WithDefaults has returned. h hears of everything that follows, never
 // before Dial has returned.
 func Dial(l loop.Loop, addr string, o Options, h Handler) *Conn {
-	c := &Conn{loop: l, addr: addr, o: o, h: h, log: o.Logger, frameMax: max(o.MaxFrameSize, 0)}
+	c := &Conn{loop: l, addr: addr, dialed: addr, o: o, h: h, log: o.Logger, frameMax: max(o.MaxFrameSize, 0)}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
 	c.log = c.log.With("nsqd", addr)
-	c.cancel = l.Dial(addr, loop.DialOptions{
+	if o.Rewrite != nil {
+		if to := o.Rewrite(addr); to != "" {
+			c.dialed = to
+		}
+	}
+	c.cancel = l.Dial(c.dialed, loop.DialOptions{
 		Timeout:     o.DialTimeout,
 		LocalAddr:   o.LocalAddr,
 		DialContext: o.DialContext,
@@ -196,6 +202,7 @@ func (e *events) OnOpen(lc loop.Conn) {
 		lc.Abort(c.cause)
 		return
 	}
+	c.tell(EventConnect, nil)
 	c.identify()
 }
 
@@ -240,6 +247,7 @@ func (c *Conn) onFrame(t wire.FrameType, data []byte) {
 	case wire.FrameResponse:
 		if string(data) == wire.Heartbeat {
 			c.Nop()
+			c.tell(EventHeartbeat, nil)
 			return
 		}
 		c.h.OnResponse(data)
@@ -277,9 +285,18 @@ func (e *events) OnClose(err error) {
 		err = io.EOF // a close that nobody here asked for has no better name
 	}
 	if err != nil {
-		err = fmt.Errorf("%s %s: %w", operation(opened, step), c.addr, trimDial(err))
+		err = fmt.Errorf("%s %s: %w", operation(opened, step), c.name(), trimDial(err))
 	}
+	c.tell(EventClose, err)
 	c.h.OnClose(err)
+}
+
+// name is the address, with the one that was dialled in its place if any was.
+func (c *Conn) name() string {
+	if c.dialed == c.addr {
+		return c.addr
+	}
+	return c.addr + " (at " + c.dialed + ")"
 }
 
 // operation is what a connection was doing when it ended.

@@ -60,6 +60,7 @@ func (c *Conn) identify() {
 	c.log.Debug("identify", "body", string(body))
 	out := append(c.conn.Output(), wire.MagicV2...)
 	c.conn.SetOutput(wire.AppendIdentify(out, body))
+	c.tell(EventIdentify, nil)
 }
 
 func (c *Conn) onHandshakeTimeout() {
@@ -81,6 +82,7 @@ func (c *Conn) handshake(t wire.FrameType, data []byte) (stop bool) {
 		if c.step != stepUpgrade {
 			c.writeNop()
 		}
+		c.tell(EventHeartbeat, nil)
 	case c.step == stepIdentify:
 		return c.onIdentifyReply(data)
 	case c.step == stepUpgrade:
@@ -130,6 +132,7 @@ func (c *Conn) onIdentifyReply(data []byte) (stop bool) {
 	if !c.planUpgrades(&r) {
 		return false
 	}
+	c.tell(EventIdentified, nil)
 	return c.proceed()
 }
 
@@ -137,5 +140,6 @@ func (c *Conn) onIdentifyReply(data []byte) (stop bool) {
 func (c *Conn) ready() {
 	c.handshakeTimer.Stop()
 	c.step, c.state, c.open = stepReady, StateReady, true
+	c.tell(EventReady, nil)
 	c.h.OnReady(c)
 }

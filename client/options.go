@@ -98,6 +98,13 @@ type Options struct {
 	// connection. 0 means 16 MiB, negative means no limit.
 	MaxFrameSize int
 
+	// Rewrite returns the address to dial for one that was configured or found:
+	// for a program that reaches nsqds through a tunnel or a mapped port. "" is
+	// the address itself. It runs on the loop, before each dial, and must not
+	// block. Everything but the dial and the name in a TLS certificate goes by
+	// the address as it was.
+	Rewrite func(nsqd string) string
+
 	// LocalAddr is the address to dial from. nil lets the system choose.
 	LocalAddr net.Addr
 
@@ -105,9 +112,16 @@ type Options struct {
 	// runs on a goroutine of its own and must return a TCP or unix socket.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
+	// OnEvent hears of each step of each connection: that the socket is open,
+	// that IDENTIFY was sent, heartbeats and so on. It runs on the loop and must
+	// not block. Nothing is told, and it costs nothing, when it is nil.
+	OnEvent func(Event)
+
 	// Logger receives changes of state at info, what is recovered from at
 	// warn, and the bytes of the handshake at debug. nil is silence.
 	Logger *slog.Logger
+
+	half halves // the files that Set was given of a certificate and its key
 }
 
 // WithDefaults returns o with defaults in place of zero values, or an error
@@ -149,6 +163,8 @@ func (o Options) WithDefaults() (Options, error) {
 // answer is left to it.
 func (o *Options) check() error {
 	switch {
+	case (o.half.cert == "") != (o.half.key == ""):
+		return fmt.Errorf("tls_cert %q, tls_key %q: want both or none of them", o.half.cert, o.half.key)
 	case 0 < o.HeartbeatInterval && o.HeartbeatInterval < time.Millisecond:
 		return fmt.Errorf("HeartbeatInterval %v: want whole milliseconds, 0 for the default or negative for none", o.HeartbeatInterval)
 	case o.MsgTimeout < 0 || 0 < o.MsgTimeout && o.MsgTimeout < time.Millisecond:

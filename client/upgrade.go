@@ -57,7 +57,7 @@ func (c *Conn) planUpgrades(r *wire.IdentifyReply) bool {
 func (c *Conn) tlsConfig() *tls.Config {
 	cfg := c.o.TLSConfig.Clone()
 	if cfg.ServerName == "" {
-		if host, _, err := net.SplitHostPort(c.addr); err == nil {
+		if host, _, err := net.SplitHostPort(c.dialed); err == nil {
 			cfg.ServerName = host
 		}
 	}
@@ -109,6 +109,7 @@ func (c *Conn) authenticate() {
 		return
 	}
 	c.conn.SetOutput(wire.AppendAuth(c.conn.Output(), secret))
+	c.tell(EventAuth, nil)
 }
 
 // onAuthReply takes over who the server thinks this is. A refusal comes as an
@@ -123,5 +124,6 @@ func (c *Conn) onAuthReply(data []byte) {
 	}
 	c.log.Debug("authenticated", "identity", r.Identity)
 	c.info.Identity = r.Identity
+	c.tell(EventAuthorized, nil)
 	c.ready()
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/nsqloop/nsqloop/internal/option"
 )
 
 // configKeys are the keys that are not the flag's name with _ for -.
@@ -56,7 +58,7 @@ func fromTables(path string, roles map[*flag.FlagSet]sources) error {
 		fs.VisitAll(func(f *flag.Flag) { known = append(known, configKey(f)) })
 		for key := range table {
 			if !slices.Contains(known, key) {
-				return fmt.Errorf("config %s: [%s] has no key %s%s", path, fs.Name(), key, meant(key, known))
+				return fmt.Errorf("config %s: [%s] has no key %s%s", path, fs.Name(), key, option.Meant(key, known))
 			}
 		}
 		if _, err := fromKeys(fs, from, path, table); err != nil {

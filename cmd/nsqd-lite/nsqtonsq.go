@@ -52,7 +52,7 @@ func (p process) toNSQ(ctx context.Context, f *toNSQFlags) (err error) {
 	if o.Consumer, err = f.from.reader(log, "nsq_to_nsq"); err != nil {
 		return err
 	}
-	if err := setProducer(&o.Producer, f.producer); err != nil {
+	if err := setOptions("--producer-opt", o.Producer.SetPair, f.producer); err != nil {
 		return err
 	}
 	if o.Mode, err = pick.ParseMode(f.mode, pick.HostPool, pick.RoundRobin, pick.EpsilonGreedy); err != nil {

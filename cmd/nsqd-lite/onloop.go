@@ -90,7 +90,8 @@ func (f *consumerFlags) reader(log *slog.Logger, agent string) (reader.Options, 
 		OnError: func(err error) { log.Warn("connection", "err", err) },
 	}
 	o.Client.UserAgent = agent + "/" + liteVersion + " nsqloop"
-	return o, setConsumer(&o, f.options)
+	err := setOptions("--consumer-opt", o.SetPair, f.options)
+	return o, err
 }
 
 // logFlags are those about the log.

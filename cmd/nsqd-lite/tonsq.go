@@ -54,7 +54,7 @@ func (p process) publish(ctx context.Context, f *publishFlags) error {
 	}
 	o := writer.Options{FailFast: false}
 	o.Client.UserAgent = "to_nsq/" + liteVersion + " nsqloop"
-	if err := setProducer(&o, f.options); err != nil {
+	if err := setOptions("--producer-opt", o.SetPair, f.options); err != nil {
 		return err
 	}
 	log := slog.New(newLogHandler(p.stderr, "[to_nsq] ", slog.LevelWarn))

@@ -10,6 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/nsqloop/nsqloop/internal/option"
 )
 
 // programName is the name under which the commands are documented, whatever
@@ -241,7 +243,7 @@ func unknownCommand(cmd *cobra.Command, word string) error {
 			names = append(names, c.Name())
 		}
 	}
-	return usagef("there is no command %q%s", word, meant(word, names))
+	return usagef("there is no command %q%s", word, option.Meant(word, names))
 }
 
 // nearestFlag is the flag that was meant where err complains about one that
@@ -257,7 +259,7 @@ func nearestFlag(c *cobra.Command, err error) string {
 	}
 	var names []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-	return dashed(meant(word, names))
+	return dashed(option.Meant(word, names))
 }
 
 // nearestGoFlag is the same for the flags of a role.
@@ -268,7 +270,7 @@ func nearestGoFlag(fs *flag.FlagSet, err error) string {
 	}
 	var names []string
 	fs.VisitAll(func(f *flag.Flag) { names = append(names, f.Name) })
-	return dashed(meant(word, names))
+	return dashed(option.Meant(word, names))
 }
 
 // dashed puts the dashes of a flag before the name in a suggestion.

@@ -26,21 +26,6 @@ func TestTree_DoubleDash(t *testing.T) {
 	}
 }
 
-func TestMeant_Nearest(t *testing.T) {
-	known := []string{"tail", "topic", "pub", "nsq_to_file"}
-	for word, want := range map[string]string{
-		"tial": "tail", "topics": "topic", "Pub": "pub", "nsq_to_flie": "nsq_to_file", "to_file": "", "zzz": "", "": "",
-	} {
-		got := meant(word, known)
-		if got != "" {
-			got = strings.TrimSuffix(strings.TrimPrefix(got, "; did you mean "), "?")
-		}
-		if got != want {
-			t.Errorf("%q: %q, want %q", word, got, want)
-		}
-	}
-}
-
 // TestTree_Completion: four shells have a script, and what the scripts ask is
 // answered with commands, and with flags of verbs and roles.
 func TestTree_Completion(t *testing.T) {

@@ -4,6 +4,7 @@ package tidy
 var rooms = map[string]room{
 	"internal/wire":    {not: "sockets, time, goroutines, who is reading"},
 	"internal/backoff": {outside: "github.com/cenkalti/backoff/v4", not: "what failed"},
+	"internal/option":  {not: "which options there are"},
 	"internal/layer":   {outside: "github.com/klauspost/compress/...", not: "sockets, NSQ, which connection it works for"},
 
 	"loop":                   {ours: "loop/internal/...", outside: "github.com/panjf2000/gnet/v2/... golang.org/x/sys/...", not: "NSQ"},
@@ -11,10 +12,10 @@ var rooms = map[string]room{
 	"loop/internal/contract": {ours: "loop", not: "which loop it tests"},
 	"loop/looptest":          {ours: "loop loop/internal/...", not: "NSQ, real time, real sockets"},
 
-	"client":        {ours: "loop internal/layer internal/wire", not: "other connections, ready counts, backoff, what topics mean"},
+	"client":        {ours: "loop internal/layer internal/option internal/wire", not: "other connections, ready counts, backoff, what topics mean"},
 	"client/lookup": {ours: "loop client internal/wire internal/backoff", not: "connections to nsqd"},
-	"reader":        {ours: "client client/lookup loop internal/wire internal/backoff", not: "publishing, the server, frames"},
-	"writer":        {ours: "client client/lookup loop internal/wire internal/backoff", not: "consuming, the server, frames"},
+	"reader":        {ours: "client client/lookup loop internal/wire internal/backoff internal/option", not: "publishing, the server, frames"},
+	"writer":        {ours: "client client/lookup loop internal/wire internal/backoff internal/option", not: "consuming, the server, frames"},
 
 	"server/journal":             {not: "topics, channels, clients, the clock"},
 	"server/journal/journaltest": {ours: "server/journal", not: "topics, channels, clients, the clock"},
@@ -22,7 +23,7 @@ var rooms = map[string]room{
 	"server":                     {ours: "loop internal/backoff internal/layer internal/wire server/journal server/lookup", outside: "github.com/prometheus/client_golang/...", not: "the SDK"},
 	"server/nsqtest":             {ours: "server loop", not: "the SDK"},
 
-	"cmd/nsqd-lite":                  {ours: "server loop client reader writer cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
+	"cmd/nsqd-lite":                  {ours: "server loop client reader writer internal/option cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
 	"cmd/nsqd-lite/internal/loadgen": {ours: "client reader writer loop", outside: "github.com/HdrHistogram/hdrhistogram-go", not: "the server, the command line"},
 	"cmd/nsqd-lite/internal/...":     {ours: "client reader writer loop cmd/nsqd-lite/internal/...", not: "the server, the command line"},
 

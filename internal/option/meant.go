@@ -1,10 +1,10 @@
-package main
+package option
 
 import "strings"
 
-// meant is the end of a sentence about a word that nobody knows: the known one
+// Meant is the end of a sentence about a word that nobody knows: the known one
 // that looks most like it, if any does.
-func meant(word string, known []string) string {
+func Meant(word string, known []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, k := range known {
 		if d := editDistance(strings.ToLower(word), strings.ToLower(k)); d < least {
