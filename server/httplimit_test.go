@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/nsqloop/nsqloop/internal/wire"
 )
 
 // tight are limits that a test can wait for.
@@ -68,6 +70,25 @@ func TestHTTP_SlowPeers(t *testing.T) {
 	}
 	if st, err := s.Stats(StatsOptions{}); err != nil || len(st.Topics) != 0 {
 		t.Errorf("%d topics, %v; want none", len(st.Topics), err)
+	}
+}
+
+// TestHTTP_ClientOfTheProtocol: a client that speaks NSQ's protocol to the HTTP
+// port is answered in HTTP, which go-nsq recognises and names.
+func TestHTTP_ClientOfTheProtocol(t *testing.T) {
+	s := startHTTP(t, Options{})
+	c, err := net.Dial("tcp", s.HTTPAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	mustEnd(t, c)
+	if _, err := c.Write(wire.AppendIdentify([]byte(wire.MagicV2), []byte(`{"feature_negotiation":true}`))); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := io.ReadAll(c)
+	if err != nil || !strings.HasPrefix(string(reply), "HTTP/1.1 400 ") {
+		t.Errorf("answered %.100q, %v", reply, err)
 	}
 }
 

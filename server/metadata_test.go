@@ -104,7 +104,7 @@ func TestMetadata_IsWholeAfterStopAndStart(t *testing.T) { // 211
 }
 
 func TestMetadata_IsNotNeeded(t *testing.T) {
-	for name, content := range map[string]string{"missing": "", "damaged": "{", "of nsqd": `{"topics":[{"name":"z"}],"version":"1.2.1"}`} {
+	for name, content := range map[string]string{"missing": "", "empty": "", "damaged": "{", "of nsqd": `{"topics":[{"name":"z"}],"version":"1.2.1"}`} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			w := newWorld(t, Options{DataPath: dir})
@@ -114,7 +114,7 @@ func TestMetadata_IsNotNeeded(t *testing.T) {
 			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			if content == "" {
+			if name == "missing" {
 				if err := os.Remove(path); err != nil {
 					t.Fatal(err)
 				}
@@ -125,7 +125,7 @@ func TestMetadata_IsNotNeeded(t *testing.T) {
 			if got := readMetadata(t, dir); !strings.Contains(got, `"t"`) || w.names() != "t()" {
 				t.Errorf("topics %s, the file has %s", w.names(), got)
 			}
-			if warned := strings.Contains(log.String(), "level=WARN"); warned != (content != "") {
+			if warned := strings.Contains(log.String(), "level=WARN"); warned != (name != "missing") {
 				t.Errorf("warned is %v: %s", warned, log.String())
 			}
 			aside, _ := os.ReadFile(path + ".nsqd")

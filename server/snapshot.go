@@ -96,7 +96,7 @@ func (ch *channel) stats(o StatsOptions) ChannelStats {
 	return st
 }
 
-// stats copies one connection. topic is the one whose publishes are preferred.
+// stats copies one connection. topic, unless "", is the one whose publishes count.
 func (c *conn) stats(topic string) ClientStats {
 	remote := c.remote()
 	st := ClientStats{
@@ -121,8 +121,9 @@ func (c *conn) stats(topic string) ClientStats {
 	}
 	c.upgradeStats(&st)
 	for _, p := range c.all {
-		if p.name == topic || st.PubCounts == nil {
+		if topic == "" || p.name == topic {
 			st.PubCounts = []PubCount{{Topic: p.name, Count: p.n}}
+			break
 		}
 	}
 	return st

@@ -114,8 +114,8 @@ type ClientStats struct {
 	TopologyZone   string `json:"topology_zone"`
 	TopologyRegion string `json:"topology_region"`
 
-	// PubCounts holds at most one entry, as nsqd's does: the topic filtered
-	// for if the connection published to it, else any one.
+	// PubCounts holds at most one entry, as nsqd's does: any topic that the
+	// connection published to, or, when one is filtered for, none but that.
 	PubCounts []PubCount `json:"pub_counts,omitempty"`
 
 	TLS                           bool   `json:"tls"`
