@@ -5,8 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/loop"
 )
 
 // With AUTH on, a client may send little before it has said who it is: a body
@@ -17,13 +19,18 @@ const (
 	beforeAuthInput = wire.MaxLine + 4 + beforeAuthBody
 )
 
+// recheckPause is how often an auth server is asked again, at most, that has
+// not answered about the grants of a subscriber.
+const recheckPause = time.Second
+
 // auth is what a client has shown with AUTH.
 type auth struct {
 	secret  string // to ask again when the grants have expired
 	grants  *grants
-	expires int64  // unix nanoseconds
-	asking  bool   // the grants have expired and are asked for again
-	topic   string // may be published to: what was found last
+	expires int64      // unix nanoseconds
+	asking  bool       // the grants have expired and are asked for again
+	topic   string     // may be published to: what was found last
+	timer   loop.Timer // of a subscriber with Options.Strict, before the grants expire
 }
 
 // startAuth sets the rules of a connection when AUTH is on.
@@ -54,7 +61,7 @@ func (c *conn) authenticate(body []byte) *wire.Error {
 			return
 		}
 		a.ask(q, func(g *grants, err error) {
-			a.guesses.end(from, errors.Is(err, errDenied) || err == nil && len(g.entries) == 0)
+			a.guesses.end(from, wrongGuess(g, err))
 			if !c.closing {
 				c.authenticated(q.secret, g, err)
 			}
@@ -124,10 +131,12 @@ func (c *conn) resume() {
 // is true that is not known yet: the connection is stalled, and the command is
 // to be read again.
 func (c *conn) checkGrant(verb wire.Verb, topic, channel []byte) (wait bool, err *wire.Error) {
+	right := accessPublish
 	switch verb {
 	case wire.Pub, wire.MPub, wire.DPub:
 		channel = nil
 	case wire.Sub:
+		right = accessSubscribe
 	default:
 		return false, nil
 	}
@@ -140,7 +149,7 @@ func (c *conn) checkGrant(verb wire.Verb, topic, channel []byte) (wait bool, err
 		return false, nil
 	}
 	t := string(topic)
-	if !a.grants.allow(t, string(channel)) {
+	if !a.grants.allow(right, t, string(channel)) {
 		return false, wire.Errorf(wire.CodeUnauthorized, "AUTH failed for %s on %q %q", verb, topic, channel)
 	}
 	if channel == nil {
@@ -157,9 +166,15 @@ func (c *conn) mayMultiPublish(topic []byte) (wait bool, err *wire.Error) {
 	return c.checkGrant(wire.MPub, topic, nil)
 }
 
-// askAgain asks for the grants that have expired, and stalls the connection.
+// askAgain stalls the connection until it is known again what it may do.
 func (c *conn) askAgain() {
 	c.stalled = true
+	c.renew()
+}
+
+// renew asks for the grants once more. A client for whom they cannot be had is
+// closed if it waits for them, or they have expired, or somebody has said no.
+func (c *conn) renew() {
 	if c.auth.asking {
 		return
 	}
@@ -170,11 +185,62 @@ func (c *conn) askAgain() {
 		}
 		c.auth.asking = false
 		if err != nil {
+			if !c.stalled && c.s.now() < c.auth.expires && !errors.Is(err, errDenied) {
+				c.watchGrants() // there is time to try once more
+				return
+			}
 			c.tell(slog.LevelWarn, "AUTH failed when the grants had expired", "err", printable(err.Error(), 1024))
 			c.refuse(wire.Errorf(wire.CodeAuthFailed, "AUTH failed"))
 			return
 		}
 		c.adoptGrants(g)
+		if ch := c.ch; ch != nil && c.s.o.Strict && !g.allow(accessSubscribe, ch.t.name, ch.name) {
+			c.refuse(wire.Errorf(wire.CodeUnauthorized, "AUTH failed for SUB on %q %q", ch.t.name, ch.name))
+			return
+		}
+		c.watchGrants()
 		c.resume()
 	})
+}
+
+// watchGrants has the grants of a subscriber asked for again before they
+// expire, so that he is out when they do unless he still has them. nsqd looks
+// at them when he subscribes, and never again.
+func (c *conn) watchGrants() {
+	a := c.auth
+	if a == nil || c.ch == nil || !c.s.o.Strict {
+		return
+	}
+	left := time.Duration(a.expires - c.s.now())
+	// Early enough for an answer, and for another try when there is none.
+	lead := min(a.grants.lasts/4, c.s.o.HTTPClientRequestTimeout)
+	wait := left - lead
+	if wait <= 0 {
+		wait = min(max(left, 0), recheckPause)
+	}
+	if a.timer == nil {
+		a.timer = c.s.l.After(wait, c.recheck)
+	} else {
+		a.timer.Reset(wait)
+	}
+}
+
+// recheck is what the timer of a subscriber's grants does.
+func (c *conn) recheck() {
+	switch {
+	case c.closing:
+	case c.s.now() >= c.auth.expires:
+		c.tell(slog.LevelWarn, "subscriber's grants have expired, and nobody has renewed them")
+		c.refuse(wire.Errorf(wire.CodeAuthFailed, "AUTH failed"))
+	default:
+		c.renew()
+		c.watchGrants()
+	}
+}
+
+// stop ends the watch over grants.
+func (a *auth) stop() {
+	if a != nil && a.timer != nil {
+		a.timer.Stop()
+	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -31,7 +32,15 @@ func (a *authServers) RoundTrip(r *http.Request) (*http.Response, error) {
 		body = string(b)
 	}
 	a.bodies = append(a.bodies, body)
-	status, reply, err := a.answer(r.URL.Host, r.URL.Query().Get("secret"))
+	secret := r.URL.Query().Get("secret")
+	if r.Method == http.MethodPost {
+		var posted map[string][]string
+		if err := json.Unmarshal([]byte(body), &posted); err != nil {
+			return nil, err
+		}
+		secret = posted["secret"][0]
+	}
+	status, reply, err := a.answer(r.URL.Host, secret)
 	if err != nil {
 		return nil, err
 	}

@@ -17,12 +17,22 @@ type grants struct {
 }
 
 // grant is one authorization: what may be done with the topics and channels
-// that the patterns match. The patterns are not anchored; existing auth
-// servers rely on it.
+// that the patterns match. The patterns are not anchored, on which existing
+// auth servers rely, unless Options.Strict is set: then they have to match a
+// name from its beginning to its end.
 type grant struct {
-	topic              *regexp.Regexp
-	channels           []*regexp.Regexp
-	publish, subscribe bool
+	topic    *regexp.Regexp
+	channels []*regexp.Regexp
+	rights   [accesses]bool
+}
+
+// permissions are the words for rights in an auth server's reply.
+var permissions = map[string]access{"publish": accessPublish, "subscribe": accessSubscribe}
+
+// strictPermissions are those besides that there are with Options.Strict. nsqd
+// knows none of them, and takes a reply that has one for useless.
+var strictPermissions = map[string]access{
+	"admin": accessAdmin, "stats": accessStats, "config": accessConfig, "debug": accessDebug,
 }
 
 // authReply is what an auth server answers, and without its secret an entry of
@@ -42,16 +52,16 @@ type authReply struct {
 const grantsMost = 365 * 24 * time.Hour
 
 // parseGrants reads the body of an auth server's reply.
-func parseGrants(body []byte) (*grants, error) {
+func parseGrants(body []byte, strict bool) (*grants, error) {
 	var r authReply
 	if err := json.Unmarshal(body, &r); err != nil {
 		return nil, fmt.Errorf("decode reply: %w", err)
 	}
-	return r.grants()
+	return r.grants(strict)
 }
 
 // grants checks a reply as nsqd does: one bad entry makes all of it useless.
-func (r *authReply) grants() (*grants, error) {
+func (r *authReply) grants(strict bool) (*grants, error) {
 	if r.TTL <= 0 {
 		return nil, fmt.Errorf("ttl is %d; it must be above 0", r.TTL)
 	}
@@ -62,21 +72,21 @@ func (r *authReply) grants() (*grants, error) {
 	for _, a := range r.Authorizations {
 		var e grant
 		for _, p := range a.Permissions {
-			switch p {
-			case "publish":
-				e.publish = true
-			case "subscribe":
-				e.subscribe = true
-			default:
+			right, ok := permissions[p]
+			if !ok && strict {
+				right, ok = strictPermissions[p]
+			}
+			if !ok {
 				return nil, fmt.Errorf("unknown permission %q", p)
 			}
+			e.rights[right] = true
 		}
 		var err error
-		if e.topic, err = regexp.Compile(a.Topic); err != nil {
+		if e.topic, err = namePattern(a.Topic, strict); err != nil {
 			return nil, fmt.Errorf("topic pattern: %w", err)
 		}
 		for _, c := range a.Channels {
-			re, err := regexp.Compile(c)
+			re, err := namePattern(c, strict)
 			if err != nil {
 				return nil, fmt.Errorf("channel pattern: %w", err)
 			}
@@ -87,16 +97,31 @@ func (r *authReply) grants() (*grants, error) {
 	return g, nil
 }
 
-// allow says whether a channel may be subscribed to, or, when there is no
-// channel, a topic published to. To publish, a channel pattern has to match
-// the empty name.
-func (g *grants) allow(topic, channel string) bool {
+// namePattern compiles a pattern of names, anchored at both ends if whole is
+// set. It is compiled by itself first: what is put around it must not make
+// sense of what has none, as in "a)|(b".
+func namePattern(pattern string, whole bool) (*regexp.Regexp, error) {
+	re, err := regexp.Compile(pattern)
+	if err != nil || !whole {
+		return re, err
+	}
+	return regexp.Compile(`\A(?:` + pattern + `)\z`)
+}
+
+// allow says whether somebody may do to a channel, or to a topic when there is
+// no channel, what needs the right. Without a channel, a channel pattern has to
+// match the empty name.
+func (g *grants) allow(right access, topic, channel string) bool {
 	return slices.ContainsFunc(g.entries, func(e grant) bool {
-		if channel == "" && !e.publish || channel != "" && !e.subscribe || !e.topic.MatchString(topic) {
-			return false
-		}
-		return slices.ContainsFunc(e.channels, func(re *regexp.Regexp) bool { return re.MatchString(channel) })
+		return e.rights[right] && e.topic.MatchString(topic) &&
+			slices.ContainsFunc(e.channels, func(re *regexp.Regexp) bool { return re.MatchString(channel) })
 	})
+}
+
+// allowAnywhere says whether somebody has a right that is about the whole
+// server.
+func (g *grants) allowAnywhere(right access) bool {
+	return slices.ContainsFunc(g.entries, func(e grant) bool { return e.rights[right] })
 }
 
 // errDenied is wrapped by the error of a query that was answered, and the

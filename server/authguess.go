@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"time"
@@ -86,6 +87,11 @@ func (g *guesses) next(p *guest) {
 		}
 		delete(g.guests, p.from)
 	}
+}
+
+// wrongGuess says whether an answer means that the secret was wrong.
+func wrongGuess(g *grants, err error) bool {
+	return errors.Is(err, errDenied) || err == nil && len(g.entries) == 0
 }
 
 // close ends the timers.

@@ -24,10 +24,11 @@ type question struct {
 
 // authenticator finds out what secrets are good for.
 type authenticator struct {
-	s       *Server
-	static  *staticAuth // nil: there is none
-	client  *http.Client
-	guesses guesses
+	s        *Server
+	static   *staticAuth // nil: there is none
+	client   *http.Client
+	guesses  guesses
+	visitors visitors
 }
 
 // newAuthenticator returns nil when AUTH is off.
@@ -37,9 +38,10 @@ func newAuthenticator(s *Server) (*authenticator, error) {
 		return nil, nil
 	}
 	a := &authenticator{s: s, guesses: guesses{s: s}}
+	a.visitors.a = a
 	if o.AuthStatic != "" {
-		a.static = &staticAuth{path: o.AuthStatic}
-		f, err := readStatic(o.AuthStatic, fileStamp{})
+		a.static = &staticAuth{path: o.AuthStatic, strict: o.Strict}
+		f, err := readStatic(o.AuthStatic, fileStamp{}, o.Strict)
 		if err != nil {
 			return nil, err
 		}
@@ -133,7 +135,7 @@ func (a *authenticator) askOne(addr string, q question) (*grants, error) {
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("status %d", resp.StatusCode)
 	}
-	return parseGrants(body)
+	return parseGrants(body, a.s.o.Strict)
 }
 
 // request is the query of q: in the address, or with the method post as JSON.

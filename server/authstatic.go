@@ -15,6 +15,7 @@ const staticTTL = 60
 // staticAuth is the file of Options.AuthStatic.
 type staticAuth struct {
 	path    string
+	strict  bool
 	stamp   fileStamp
 	secrets map[[sha256.Size]byte]*grants // by the secret's hash, so that finding one tells nothing about the others
 }
@@ -35,7 +36,7 @@ type staticFile struct {
 func (a *staticAuth) ask(s *Server, secret string, done func(*grants, error)) {
 	known := a.stamp
 	s.l.Go(func() (then func()) {
-		f, err := readStatic(a.path, known)
+		f, err := readStatic(a.path, known, a.strict)
 		return func() {
 			if err != nil {
 				s.log.Error("file of secrets cannot be read: the last state counts", "err", err)
@@ -59,7 +60,7 @@ func (a *staticAuth) adopt(f staticFile) {
 }
 
 // readStatic reads a file of secrets, unless it is as it was known.
-func readStatic(path string, known fileStamp) (f staticFile, err error) {
+func readStatic(path string, known fileStamp, strict bool) (f staticFile, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return f, fmt.Errorf("read secrets: %w", err)
@@ -72,7 +73,7 @@ func readStatic(path string, known fileStamp) (f staticFile, err error) {
 	if err != nil {
 		return f, fmt.Errorf("read secrets: %w", err)
 	}
-	if f.secrets, err = parseStatic(body); err != nil {
+	if f.secrets, err = parseStatic(body, strict); err != nil {
 		return f, fmt.Errorf("read secrets: %s: %w", path, err)
 	}
 	return f, nil
@@ -80,7 +81,7 @@ func readStatic(path string, known fileStamp) (f staticFile, err error) {
 
 // parseStatic reads a JSON list of replies, each with its secret. Errors do not
 // name secrets.
-func parseStatic(body []byte) (map[[sha256.Size]byte]*grants, error) {
+func parseStatic(body []byte, strict bool) (map[[sha256.Size]byte]*grants, error) {
 	var list []struct {
 		Secret string `json:"secret"`
 		authReply
@@ -99,7 +100,7 @@ func parseStatic(body []byte) (map[[sha256.Size]byte]*grants, error) {
 		if e.TTL == 0 {
 			e.TTL = staticTTL
 		}
-		g, err := e.grants()
+		g, err := e.grants(strict)
 		if err != nil {
 			return nil, fmt.Errorf("entry %d: %w", i, err)
 		}

@@ -141,6 +141,7 @@ func (c *conn) subscribe(cmd *wire.Command) *wire.Error {
 	}
 	c.rules.State = wire.StateSubscribed
 	ch.subscribe(c)
+	c.watchGrants()
 	c.reply(wire.OK)
 	return nil
 }

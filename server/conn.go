@@ -358,6 +358,7 @@ func (c *conn) leave() {
 	c.owed = nil
 	c.heartbeat.stop()
 	c.upgrades.stop()
+	c.auth.stop()
 	if c.c != nil { // else it was never open
 		c.weighNothing()
 		c.origin.conns--

@@ -73,13 +73,15 @@ type route struct {
 	help         string // one line for GET /
 	quiet        bool   // not in the access log, as in nsqd
 	heavy        bool   // its reply may be of any size
+	needs        access // with Options.Strict
+	scope        scope  // of what it needs
 	run          func(w http.ResponseWriter, r *http.Request) error
 
 	codes [len(countedCodes) + 1]atomic.Uint64 // replies by status; the last counts all others
 }
 
 // countedCodes are the statuses that a route can answer with.
-var countedCodes = [...]int{200, 301, 307, 400, 403, 404, 405, 408, 413, 500, 503}
+var countedCodes = [...]int{200, 301, 307, 400, 401, 403, 404, 405, 408, 413, 500, 503}
 
 // newHTTPServer makes the routes of s, guarded as a listener bound to addr
 // needs it.
@@ -90,6 +92,7 @@ func newHTTPServer(s *Server, addr net.Addr) *httpServer {
 		guard:  newGuard(addr, s.o.BroadcastAddress),
 		budget: &s.budget, origins: &s.origins, relieve: s.relieve,
 	}
+	h.guard.strict = s.o.Strict
 	h.handle(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.peekRoutes(), h.retainRoutes(), h.tapRoutes(), h.metricsRoutes(), h.debugRoutes())
 	return h
 }
@@ -103,7 +106,7 @@ func (h *httpServer) handle(routes ...[]*route) {
 			h.serve(rt, w, r)
 		})
 	}
-	h.lost.run = h.unrouted
+	h.lost.run, h.lost.needs = h.unrouted, accessNone
 	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { h.serve(&h.lost, w, r) })
 }
 
@@ -217,10 +220,7 @@ func (h *httpServer) serve(rt *route, w http.ResponseWriter, r *http.Request) {
 		rt.count(sw.status)
 		logDone(sw.status)
 	}()
-	var err error
-	if r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodDelete {
-		err = h.guard.checkMutation(r)
-	}
+	err := h.letIn(rt, r)
 	switch {
 	case err != nil:
 	case rt.heavy:
@@ -231,6 +231,23 @@ func (h *httpServer) serve(rt *route, w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		sw.fail(err)
 	}
+}
+
+// letIn says whether r may do what its route does, before that looks at it.
+func (h *httpServer) letIn(rt *route, r *http.Request) error {
+	switch r.Method {
+	case http.MethodPost, http.MethodPut, http.MethodDelete:
+		if err := h.guard.checkMutation(r); err != nil {
+			return err
+		}
+	}
+	if rt.needs == accessNone {
+		return nil
+	}
+	if err := h.guard.checkHost(r); err != nil {
+		return err
+	}
+	return h.admit(rt, r)
 }
 
 // logStart notes when r came and returns what writes its line of the access

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
 )
@@ -14,9 +15,13 @@ import (
 func (h *httpServer) adminRoutes() []*route {
 	var routes []*route
 	add := func(path, old, help string, run func(http.ResponseWriter, *http.Request) error) {
+		of := ofTopic
+		if strings.HasPrefix(path, "/channel/") {
+			of = ofChannel
+		}
 		routes = append(routes,
-			&route{method: "POST", path: path, help: help, run: run},
-			&route{method: "POST", path: old, help: "old name of " + path, run: run})
+			&route{method: "POST", path: path, help: help, scope: of, run: run},
+			&route{method: "POST", path: old, help: "old name of " + path, scope: of, run: run})
 	}
 	add("/topic/create", "/create_topic", "make a topic: ?topic=", h.topicCreate)
 	add("/topic/delete", "/delete_topic", "delete a topic, its channels and their messages: ?topic=",

@@ -16,8 +16,8 @@ const configPath = "/config/"
 // nsqd's config file, and change those that may change.
 func (h *httpServer) configRoutes() []*route {
 	return []*route{
-		{method: "GET", path: configPath + "{opt}", help: "the value of an option, as in /config/max_msg_size", run: h.configGet},
-		{method: "PUT", path: configPath + "{opt}", help: "change log_level or nsqlookupd_tcp_addresses", run: h.configPut},
+		{method: "GET", path: configPath + "{opt}", help: "the value of an option, as in /config/max_msg_size", needs: accessConfig, run: h.configGet},
+		{method: "PUT", path: configPath + "{opt}", help: "change log_level or nsqlookupd_tcp_addresses", needs: accessConfig, run: h.configPut},
 	}
 }
 
@@ -39,6 +39,9 @@ func (h *httpServer) configGet(w http.ResponseWriter, r *http.Request) error {
 // configPut changes the log level or the nsqlookupds. nsqd looks at the body before it looks at
 // the name.
 func (h *httpServer) configPut(w http.ResponseWriter, r *http.Request) error {
+	if h.s.o.Strict {
+		return refuse(http.StatusForbidden, "FORBIDDEN", "Options do not change while the server runs with --strict.")
+	}
 	noValue := refuse(http.StatusRequestEntityTooLarge, "INVALID_VALUE",
 		"The new value is the request's body, and it was empty or too long; try curl -X PUT -d debug 'http://<host>/config/log_level'.")
 	return h.withBody(r, h.s.o.MaxMsgSize, noValue, func(body []byte) error {
@@ -231,6 +234,8 @@ func (h *httpServer) otherConfig(name string) (value any, ok bool) {
 		return o.MaxTopicsPerClient, true
 	case "max_channels_per_client":
 		return o.MaxChannelsPerClient, true
+	case "strict":
+		return o.Strict, true
 	case "requeue_on_disconnect":
 		return o.RequeueOnDisconnect, true
 	}

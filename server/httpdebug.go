@@ -17,17 +17,17 @@ const pprofPath = "/debug/pprof/"
 // neither mutex nor allocs nor trace, and neither have we.
 func (h *httpServer) debugRoutes() []*route {
 	routes := []*route{
-		{method: "GET", path: pprofPath + "{$}", help: "profiles of the process", run: h.debug(pprof.Index)},
-		{method: "GET", path: pprofPath + "cmdline", help: "its command line", run: h.debug(pprof.Cmdline)},
-		{method: "GET", path: pprofPath + "profile", help: "CPU profile: ?seconds=", run: h.debug(pprof.Profile)},
-		{method: "GET", path: pprofPath + "symbol", help: "names of addresses", run: h.debug(pprof.Symbol)},
-		{method: "POST", path: pprofPath + "symbol", help: "names of addresses", run: h.debug(pprof.Symbol)},
-		{method: "PUT", path: "/debug/setblockrate", help: "sample blocking: ?rate=<ns>", run: h.debug(setBlockRate)},
-		{method: "POST", path: "/debug/freememory", help: "give memory back to the system", run: h.debug(freeMemory)},
+		{method: "GET", path: pprofPath + "{$}", help: "profiles of the process", needs: accessDebug, run: h.debug(pprof.Index)},
+		{method: "GET", path: pprofPath + "cmdline", help: "its command line", needs: accessDebug, run: h.debug(pprof.Cmdline)},
+		{method: "GET", path: pprofPath + "profile", help: "CPU profile: ?seconds=", needs: accessDebug, run: h.debug(pprof.Profile)},
+		{method: "GET", path: pprofPath + "symbol", help: "names of addresses", needs: accessDebug, run: h.debug(pprof.Symbol)},
+		{method: "POST", path: pprofPath + "symbol", help: "names of addresses", needs: accessDebug, run: h.debug(pprof.Symbol)},
+		{method: "PUT", path: "/debug/setblockrate", help: "sample blocking: ?rate=<ns>", needs: accessDebug, run: h.debug(setBlockRate)},
+		{method: "POST", path: "/debug/freememory", help: "give memory back to the system", needs: accessDebug, run: h.debug(freeMemory)},
 	}
 	for _, name := range []string{"heap", "goroutine", "block", "threadcreate"} {
 		routes = append(routes, &route{method: "GET", path: pprofPath + name, help: name + " profile",
-			run: h.debug(pprof.Handler(name).ServeHTTP)})
+			needs: accessDebug, run: h.debug(pprof.Handler(name).ServeHTTP)})
 	}
 	return routes
 }

@@ -15,6 +15,7 @@ type guard struct {
 	hostname string   // of this machine, "" when unknown
 	names    []string // other names by which this server is known
 	loopback bool     // the listener is bound to the loopback interface
+	strict   bool     // everybody has to name this machine (Options.Strict)
 }
 
 // newGuard makes the guard of a listener bound to addr. names are further host
@@ -34,11 +35,34 @@ func (g *guard) checkMutation(r *http.Request) error {
 		return refuse(http.StatusForbidden, "FORBIDDEN",
 			"A page of another site may not make a browser change this server.")
 	}
-	// A name that an attacker controls can be made to resolve to 127.0.0.1, and
-	// his page is then of the same origin. Only names we know are ours count.
-	if g.loopback && !g.ownHost(r.Host) {
-		return refuse(http.StatusForbidden, "FORBIDDEN",
-			"This server listens on loopback and was addressed by a foreign host name; use 127.0.0.1 or localhost.")
+	// A name that an attacker controls can be made to resolve to any address,
+	// and his page is then of the same origin. Only names we know are ours
+	// count where a browser asks, which sends an origin, or may be asking.
+	if (g.loopback || r.Header.Get("Origin") != "") && !g.ownHost(r.Host) {
+		return errForeignHost
+	}
+	return nil
+}
+
+var errForeignHost = &httpError{http.StatusForbidden, "FORBIDDEN",
+	"This server was addressed by a host name that it does not know for its own; use its address, localhost, this machine's name or that of --broadcast-address."}
+
+// checkHost says whether r names this machine as its host, if everybody has to.
+func (g *guard) checkHost(r *http.Request) error {
+	if g.strict && !g.ownHost(r.Host) {
+		return errForeignHost
+	}
+	return nil
+}
+
+// checkShown says whether r may see bodies of messages. A page of a name that
+// was forged asks without an origin.
+func (g *guard) checkShown(r *http.Request) error {
+	if err := g.checkMutation(r); err != nil {
+		return err
+	}
+	if at, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && at.IP.IsLoopback() && !g.ownHost(r.Host) {
+		return errForeignHost
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ func TestGuard_Mutation(t *testing.T) {
 		{"name like ours", loopback, "localhost.evil.example", nil, "POST", false},
 		{"rebound name with matching origin", loopback, "evil.example:4151", map[string]string{"Origin": "http://evil.example:4151", "Sec-Fetch-Site": "same-origin"}, "POST", false},
 		{"any name where all may come", everywhere, "nsq.example:4151", nil, "POST", true},
+		{"rebound name with matching origin, where all may come", everywhere, "evil.example:4151", map[string]string{"Origin": "http://evil.example:4151"}, "POST", false},
 		{"any name on a unix socket", socket, "whatever", nil, "POST", true},
 		{"cross-site", loopback, "127.0.0.1:4151", map[string]string{"Sec-Fetch-Site": "cross-site"}, "POST", false},
 		{"same-site", everywhere, "nsq.example:4151", map[string]string{"Sec-Fetch-Site": "same-site"}, "POST", false},

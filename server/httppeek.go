@@ -23,8 +23,8 @@ const (
 // attempt and keep nothing from being delivered.
 func (h *httpServer) peekRoutes() []*route {
 	return []*route{
-		{method: "GET", path: "/topic/peek", help: "look at a topic's messages: ?topic=&count=&max_bytes=&from=last|first|waiting&format=raw", run: h.shown(h.topicPeek)},
-		{method: "GET", path: "/channel/peek", help: "look at what a channel holds: ?topic=&channel=&count=&max_bytes=&state=", run: h.shown(h.channelPeek)},
+		{method: "GET", path: "/topic/peek", help: "look at a topic's messages: ?topic=&count=&max_bytes=&from=last|first|waiting&format=raw", needs: accessSubscribe, run: h.shown(h.topicPeek)},
+		{method: "GET", path: "/channel/peek", help: "look at what a channel holds: ?topic=&channel=&count=&max_bytes=&state=", needs: accessSubscribe, scope: ofChannel, run: h.shown(h.channelPeek)},
 	}
 }
 
@@ -33,7 +33,7 @@ func (h *httpServer) peekRoutes() []*route {
 // way here by a forged name may not.
 func (h *httpServer) shown(run func(http.ResponseWriter, url.Values) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := h.guard.checkMutation(r); err != nil {
+		if err := h.guard.checkShown(r); err != nil {
 			return err
 		}
 		query, err := parseQuery(r)

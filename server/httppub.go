@@ -19,10 +19,10 @@ import (
 // names of NSQ before 1.0, which many walk-throughs still use.
 func (h *httpServer) publishRoutes() []*route {
 	return []*route{
-		{method: "POST", path: "/pub", help: "publish the body: ?topic=, &defer=<ms>", quiet: true, run: h.pub},
-		{method: "POST", path: "/mpub", help: "publish each line: ?topic=, &binary=true", quiet: true, run: h.mpub},
-		{method: "POST", path: "/put", help: "old name of /pub", quiet: true, run: h.pub},
-		{method: "POST", path: "/mput", help: "old name of /mpub", quiet: true, run: h.mpub},
+		{method: "POST", path: "/pub", help: "publish the body: ?topic=, &defer=<ms>", quiet: true, needs: accessPublish, run: h.pub},
+		{method: "POST", path: "/mpub", help: "publish each line: ?topic=, &binary=true", quiet: true, needs: accessPublish, run: h.mpub},
+		{method: "POST", path: "/put", help: "old name of /pub", quiet: true, needs: accessPublish, run: h.pub},
+		{method: "POST", path: "/mput", help: "old name of /mpub", quiet: true, needs: accessPublish, run: h.mpub},
 	}
 }
 

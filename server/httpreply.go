@@ -88,6 +88,9 @@ func replyEmpty(w http.ResponseWriter) {
 
 // replyError sends a refusal.
 func replyError(w http.ResponseWriter, e *httpError) {
+	if e.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", `Basic realm="nsqd", charset="UTF-8"`)
+	}
 	body, err := json.Marshal(struct {
 		Message string `json:"message"`
 		Detail  string `json:"detail,omitempty"`

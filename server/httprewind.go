@@ -18,8 +18,8 @@ const rewindStep = 4 << 20
 // on disk.
 func (h *httpServer) retainRoutes() []*route {
 	return []*route{
-		{method: "POST", path: "/channel/rewind", help: "deliver again: ?topic=&channel=&to=beginning|<RFC 3339>|<unix seconds>", run: h.channelRewind},
-		{method: "GET", path: "/lite/topics", help: "what the topics' files hold: ?topic=", run: h.liteTopics},
+		{method: "POST", path: "/channel/rewind", help: "deliver again: ?topic=&channel=&to=beginning|<RFC 3339>|<unix seconds>", scope: ofChannel, run: h.channelRewind},
+		{method: "GET", path: "/lite/topics", help: "what the topics' files hold: ?topic=", needs: accessStats, run: h.liteTopics},
 	}
 }
 

@@ -16,7 +16,7 @@ var errTapsBusy = &httpError{http.StatusServiceUnavailable, "BUSY",
 // tapRoutes are the routes that stream.
 func (h *httpServer) tapRoutes() []*route {
 	return []*route{
-		{method: "GET", path: "/topic/tap", help: "follow a topic without consuming: ?topic=&count=&format=json|sse|raw", run: h.topicTap},
+		{method: "GET", path: "/topic/tap", help: "follow a topic without consuming: ?topic=&count=&format=json|sse|raw", needs: accessSubscribe, run: h.topicTap},
 	}
 }
 
@@ -76,7 +76,7 @@ func tapFormOf(r *http.Request, query url.Values) (*tapForm, error) {
 // goes, the topic is deleted, the server stops or count messages were sent. A
 // reader that is too slow loses messages and is told how many.
 func (h *httpServer) topicTap(w http.ResponseWriter, r *http.Request) error {
-	if err := h.guard.checkMutation(r); err != nil {
+	if err := h.guard.checkShown(r); err != nil {
 		return err
 	}
 	query, err := parseQuery(r)

@@ -62,6 +62,13 @@ type LookupdOptions struct {
 	// too. By default only this machine may see them.
 	DebugRemote bool
 
+	// Strict gives what is registered to who registered it: no other machine
+	// announces the address of an nsqd that is there, and topics, channels
+	// and tombstones are changed over HTTP from this machine, or from those
+	// of the nsqds that have them. Default: off, as in nsqlookupd: everybody
+	// changes everything.
+	Strict bool
+
 	// LiteVersion is the version of this program, shown beside Version.
 	LiteVersion string
 

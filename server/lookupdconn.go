@@ -198,11 +198,16 @@ func (c *lookupdConn) exec(cmd *wire.LookupCommand) {
 // identify makes the connection a producer and tells it who we are.
 func (c *lookupdConn) identify(p *wire.LookupIdentity) {
 	d := c.d
-	c.producer = d.reg.Join(lookup.Info{
+	info := lookup.Info{
 		RemoteAddress: c.remote(), Hostname: p.Hostname, BroadcastAddress: p.BroadcastAddress,
 		TCPPort: p.TCPPort, HTTPPort: p.HTTPPort, Version: p.Version,
 		TopologyZone: p.TopologyZone, TopologyRegion: p.TopologyRegion,
-	}, d.l.Now())
+	}
+	if err := c.mayJoin(&info); err != nil {
+		c.refuse(err)
+		return
+	}
+	c.producer = d.reg.Join(info, d.l.Now())
 	c.tell(slog.LevelInfo, "nsqd registers", "address", printable(c.producer.Info.Node(), 256), "version", printable(p.Version, 64))
 	addr, _ := advertised(d.o.BroadcastAddress, d.host, c.c.LocalAddr())
 	body, err := json.Marshal(wire.LookupReply{

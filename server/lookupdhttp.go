@@ -56,12 +56,15 @@ func (h lookupdHTTP) ask(f func(r *lookup.Registry, now time.Time)) error {
 	return nil
 }
 
-// change runs f on the loop and answers with its result, an empty body for nil.
-func (h lookupdHTTP) change(w http.ResponseWriter, f func(r *lookup.Registry, now time.Time) error) error {
+// change runs f on the loop, if r may change what is known of a topic, or of
+// one of its nodes, and answers with the result, an empty body for nil.
+func (h lookupdHTTP) change(w http.ResponseWriter, r *http.Request, topic, node string, f func(r *lookup.Registry, now time.Time) error) error {
 	var err error
-	stopped := h.ask(func(r *lookup.Registry, now time.Time) {
-		err = f(r, now)
-		h.d.weigh()
+	stopped := h.ask(func(reg *lookup.Registry, now time.Time) {
+		if err = h.mayChange(r, reg, topic, node); err == nil {
+			err = f(reg, now)
+			h.d.weigh()
+		}
 	})
 	switch {
 	case stopped != nil:
@@ -195,7 +198,7 @@ func (h lookupdHTTP) topicCreate(w http.ResponseWriter, r *http.Request) error {
 	if !wire.ValidName(topic) {
 		return refuse(http.StatusBadRequest, "INVALID_ARG_TOPIC", nameRule)
 	}
-	return h.change(w, func(r *lookup.Registry, _ time.Time) error { return h.create(r, topic, "") })
+	return h.change(w, r, topic, "", func(r *lookup.Registry, _ time.Time) error { return h.create(r, topic, "") })
 }
 
 // create makes a topic or channel known, if there is memory for it.
@@ -213,7 +216,7 @@ func (h lookupdHTTP) topicDelete(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return h.change(w, func(r *lookup.Registry, _ time.Time) error { r.DeleteTopic(topic); return nil })
+	return h.change(w, r, topic, "", func(r *lookup.Registry, _ time.Time) error { r.DeleteTopic(topic); return nil })
 }
 
 func (h lookupdHTTP) tombstone(w http.ResponseWriter, r *http.Request) error {
@@ -228,7 +231,8 @@ func (h lookupdHTTP) tombstone(w http.ResponseWriter, r *http.Request) error {
 	if !query.Has("node") {
 		return refuse(http.StatusBadRequest, "MISSING_ARG_NODE", "Name the nsqd in the query, by its broadcast address and HTTP port, as in ?topic=test&node=host:4151.")
 	}
-	return h.change(w, func(r *lookup.Registry, now time.Time) error { r.Tombstone(topic, query.Get("node"), now); return nil })
+	node := query.Get("node")
+	return h.change(w, r, topic, node, func(r *lookup.Registry, now time.Time) error { r.Tombstone(topic, node, now); return nil })
 }
 
 func (h lookupdHTTP) channelCreate(w http.ResponseWriter, r *http.Request) error {
@@ -236,7 +240,7 @@ func (h lookupdHTTP) channelCreate(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	return h.change(w, func(r *lookup.Registry, _ time.Time) error { return h.create(r, topic, channel) })
+	return h.change(w, r, topic, "", func(r *lookup.Registry, _ time.Time) error { return h.create(r, topic, channel) })
 }
 
 func (h lookupdHTTP) channelDelete(w http.ResponseWriter, r *http.Request) error {
@@ -244,7 +248,7 @@ func (h lookupdHTTP) channelDelete(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	return h.change(w, func(r *lookup.Registry, _ time.Time) error {
+	return h.change(w, r, topic, "", func(r *lookup.Registry, _ time.Time) error {
 		if !r.DeleteChannel(topic, channel) {
 			return refuse(http.StatusNotFound, "CHANNEL_NOT_FOUND", "No such channel of that topic is known here; GET /channels?topic= lists those that are.")
 		}

@@ -200,7 +200,7 @@ func (h *httpCollector) collect(m metricSink, rt *route, label string) {
 
 // metricsRoutes is the route that Prometheus scrapes.
 func (h *httpServer) metricsRoutes() []*route {
-	return []*route{{method: "GET", path: "/metrics", help: "the statistics for Prometheus: ?compat=exporter,mixin adds names of nsq_exporter and of Grafana's mixin", heavy: true, run: h.metrics()}}
+	return []*route{{method: "GET", path: "/metrics", help: "the statistics for Prometheus: ?compat=exporter,mixin adds names of nsq_exporter and of Grafana's mixin", heavy: true, needs: accessStats, run: h.metrics()}}
 }
 
 // metrics makes the handler of /metrics. Nothing is counted on its behalf while

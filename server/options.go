@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -166,11 +167,12 @@ type Options struct {
 
 	// AuthHTTPAddresses are the auth servers, "host:port" or URLs. If there
 	// is one, or AuthStatic, clients must send AUTH before they subscribe or
-	// publish. HTTP is not protected by it, as in nsqd.
+	// publish. HTTP is not protected by it, as in nsqd, unless Strict is set,
+	// but for the routes that show messages, which nsqd does not have.
 	AuthHTTPAddresses []string
 
 	// AuthHTTPRequestMethod is how they are asked: "get" (the default), with
-	// the secret in the address, or "post".
+	// the secret in the address, or "post", the default with Strict.
 	AuthHTTPRequestMethod string
 
 	// AuthStatic is the path of a JSON file of secrets and what they are good
@@ -179,6 +181,26 @@ type Options struct {
 	// has changed, at the next AUTH and as grants expire. What it does not
 	// know the auth servers are asked, if there are any.
 	AuthStatic string
+
+	// Strict shuts the doors that stay open because tools of NSQ's go through
+	// them:
+	//
+	//   - with AUTH on, HTTP needs a secret too, in the Authorization header,
+	//     and what it is good for is looked at: "publish" and "subscribe" as
+	//     in the protocol, and the permissions "admin" (to change and delete
+	//     topics and channels), "stats", "config" and "debug", which nsqd does
+	//     not know; only /ping answers everybody
+	//   - patterns of topics and channels in grants match whole names
+	//   - the grants of subscribers are asked for again before they expire:
+	//     who has lost them is closed then
+	//   - auth servers are asked by post, so that no secret is in an address
+	//   - no option is changed over HTTP
+	//   - HTTP requests must name this machine as their host, by an address,
+	//     its name, localhost or BroadcastAddress
+	//   - an IDENTIFY after an upgrade is refused
+	//
+	// Default: off, as in nsqd.
+	Strict bool
 
 	// HTTPClientConnectTimeout and HTTPClientRequestTimeout bound a request
 	// to another server. Defaults 2 s, 5 s.
@@ -311,6 +333,9 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.E2EProcessingLatencyWindowTime, 10*time.Minute)
 	o.E2EProcessingLatencyPercentiles = slices.Clone(o.E2EProcessingLatencyPercentiles)
 	slices.SortFunc(o.E2EProcessingLatencyPercentiles, func(a, b float64) int { return cmp.Compare(b, a) })
+	if o.Strict {
+		fill(&o.AuthHTTPRequestMethod, "post")
+	}
 	fill(&o.AuthHTTPRequestMethod, "get")
 	fill(&o.HTTPClientConnectTimeout, 2*time.Second)
 	fill(&o.HTTPClientRequestTimeout, 5*time.Second)
@@ -390,6 +415,9 @@ func (o *Options) validate() error {
 	}
 	if m := o.AuthHTTPRequestMethod; m != "get" && m != "post" {
 		return fmt.Errorf("server options: AuthHTTPRequestMethod is %q; it must be get or post", m)
+	}
+	if o.Strict && o.AuthHTTPRequestMethod == "get" {
+		return errors.New("server options: AuthHTTPRequestMethod is get, which puts secrets into addresses; Strict needs post")
 	}
 	if o.MaxDeflateLevel < 1 || o.MaxDeflateLevel > 9 {
 		return fmt.Errorf("server options: MaxDeflateLevel is %d; it must be 1 to 9", o.MaxDeflateLevel)

@@ -169,6 +169,15 @@ func parseFlags(p process, args []string) (s *settings, warnings []string, code 
 	if err != nil || s.version {
 		return s, nil, code, err
 	}
+	if s.o.Strict {
+		err := strictly(fs, from, map[string]string{
+			"tcp-address": "127.0.0.1:4150", "http-address": "127.0.0.1:4151", "https-address": "127.0.0.1:4152",
+			"auth-http-request-method": "post",
+		})
+		if err != nil {
+			return s, warnings, exitUsage, err
+		}
+	}
 	if s.checkConfig {
 		s.listing = listing(fs, from) // check may put the server's words for them
 	} else if err := s.inherit(p, from); err != nil {

@@ -48,6 +48,7 @@ func newLookupdFlags(s *lookupdSettings) *flag.FlagSet {
 	fs.IntVar(&o.HTTPMaxConns, "http-max-connections", 4096, "HTTP connections served at once")
 	fs.Int64Var(&o.MaxMemory, "max-memory", 40<<20, "bytes held for all peers together: registrations, unfinished input, replies")
 	fs.BoolVar(&o.DebugRemote, "debug-remote", false, "show /debug/pprof to other machines too")
+	fs.BoolVar(&o.Strict, "strict", false, "what nsqds have registered is changed from their machines alone; listen on loopback unless told where")
 	fs.DurationVar(&s.drain, "drain-timeout", 10*time.Second, "how long a stop may take before it is cut off")
 	return fs
 }
@@ -70,9 +71,12 @@ func runLookupd(p process, args []string) int {
 	const role = "nsqlookupd"
 	s := new(lookupdSettings)
 	fs := newLookupdFlags(s)
-	_, warnings, code, err := parse(p, fs, args, &s.version, &s.config)
+	from, warnings, code, err := parse(p, fs, args, &s.version, &s.config)
 	if errors.Is(err, flag.ErrHelp) {
 		return exitOK
+	}
+	if err == nil && s.o.Strict {
+		err = strictly(fs, from, map[string]string{"tcp-address": "127.0.0.1:4160", "http-address": "127.0.0.1:4161"})
 	}
 	if err == nil && !s.version {
 		err = s.check(fs)

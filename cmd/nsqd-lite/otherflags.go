@@ -18,8 +18,23 @@ func (s *settings) authFlags(fs *flag.FlagSet) {
 	fs.Var((*words)(&o.AuthHTTPAddresses), "auth-http-address", "`host:port` or URL of an auth server; clients must then send AUTH. May be given many times")
 	fs.StringVar(&o.AuthHTTPRequestMethod, "auth-http-request-method", "get", "how auth servers are asked: get or post")
 	fs.StringVar(&o.AuthStatic, "auth-static", "", "`path` of a JSON file of secrets and what they are good for, for AUTH without an auth server")
+	fs.BoolVar(&o.Strict, "strict", false, "shut the doors that NSQ's tools go through: AUTH's grants count for HTTP, whole names and as long as they last; no options change; listen on loopback unless told where")
 	fs.DurationVar(&o.HTTPClientConnectTimeout, "http-client-connect-timeout", 2*time.Second, "for reaching an auth server or nsqlookupd")
 	fs.DurationVar(&o.HTTPClientRequestTimeout, "http-client-request-timeout", 5*time.Second, "for its whole answer")
+}
+
+// strictly gives flags of a role that was told to be strict, and that nobody
+// has set, another default.
+func strictly(fs *flag.FlagSet, from sources, defaults map[string]string) error {
+	for name, value := range defaults {
+		if from[name] != "" {
+			continue
+		}
+		if err := fs.Set(name, value); err != nil {
+			return fmt.Errorf("--%s=%s: %w", name, value, err)
+		}
+	}
+	return nil
 }
 
 // measureFlags are the flags about statsd and latencies.
@@ -40,6 +55,9 @@ func (s *settings) checkOthers() error {
 	o := &s.o
 	if m := o.AuthHTTPRequestMethod; m != "get" && m != "post" {
 		return errors.New("--auth-http-request-method must be get or post")
+	}
+	if o.Strict && o.AuthHTTPRequestMethod == "get" {
+		return errors.New("--auth-http-request-method=get puts secrets into addresses; --strict needs post")
 	}
 	for _, q := range o.E2EProcessingLatencyPercentiles {
 		if !(q > 0 && q <= 1) {

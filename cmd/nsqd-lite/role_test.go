@@ -330,6 +330,35 @@ what = "ever"
 	}
 }
 
+// TestStrict_Defaults: who says --strict is not heard from elsewhere until he
+// says where he listens, and secrets are not in addresses.
+func TestStrict_Defaults(t *testing.T) {
+	parse := func(args ...string) (*settings, error) {
+		s, _, _, err := parseFlags(newFake(nil, "nsqd").process, args)
+		return s, err
+	}
+	s, err := parse("--strict")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := &s.o; !o.Strict || o.TCPAddress != "127.0.0.1:4150" || o.HTTPAddress != "127.0.0.1:4151" || o.HTTPSAddress != "127.0.0.1:4152" || o.AuthHTTPRequestMethod != "post" {
+		t.Errorf("--strict means %v %s %s %s %s", o.Strict, o.TCPAddress, o.HTTPAddress, o.HTTPSAddress, o.AuthHTTPRequestMethod)
+	}
+	if s, err = parse("--strict", "--tcp-address=0.0.0.0:4150", "--http-address="); err != nil || s.o.TCPAddress != "0.0.0.0:4150" || s.o.HTTPAddress != "" {
+		t.Errorf("addresses that were given: %q %q %v", s.o.TCPAddress, s.o.HTTPAddress, err)
+	}
+	if s, err = parse(); err != nil || s.o.TCPAddress != "0.0.0.0:4150" || s.o.AuthHTTPRequestMethod != "get" {
+		t.Errorf("without --strict: %q %q %v", s.o.TCPAddress, s.o.AuthHTTPRequestMethod, err)
+	}
+	if _, err = parse("--strict", "--auth-http-request-method=get"); err == nil {
+		t.Error("--strict takes secrets in addresses")
+	}
+	f := newFake(nil, "nsqd", "--strict", "--check-config")
+	if code := run(f.process); code != exitOK || !strings.Contains(f.out.String(), "\ntcp_address = \"127.0.0.1:4150\" # default\n") {
+		t.Errorf("--check-config: exit %d\n%s", code, f.out.String())
+	}
+}
+
 // TestAnnounce_Banner: a person sees where things are and what to type next.
 func TestAnnounce_Banner(t *testing.T) {
 	srv, err := server.Start(server.Options{TCPAddress: "127.0.0.1:0", HTTPAddress: "0.0.0.0:0"})
