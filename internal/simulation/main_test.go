@@ -1,12 +1,14 @@
 package simulation
 
 import (
+	"runtime/debug"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // schedules are small, and there are many
 	goleak.VerifyTestMain(m,
 		// gnet keeps one pool of workers for the process, which nothing of
 		// ours uses.

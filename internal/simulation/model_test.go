@@ -17,8 +17,8 @@ type model struct {
 	err    error // the first thing that was wrong
 	calmAt time.Time
 
-	publications []*publication
-	messages     []*message // by index
+	publications []*publication // of which something may still be missing
+	messages     []*message     // by index
 	held         []*holding
 	nodes        map[*node]*nodeModel
 }
@@ -26,9 +26,10 @@ type model struct {
 // nodeModel is what is known of an nsqd and its disk.
 type nodeModel struct {
 	downs    []span
-	channels map[string]*channelModel // by topic and channel; a topic by its own
-	rotted   map[string]time.Time     // topics whose files were damaged, and when last
-	weak     []span                   // when what was confirmed may not be on the disk in spite of a fsync
+	cuts     []time.Time                 // when it lost power, and may have lost what was confirmed
+	channels map[[2]string]*channelModel // by topic and channel; a topic by its own
+	rotted   map[string]time.Time        // topics whose files were damaged, and when last
+	weak     []span                      // when what was confirmed may not be on the disk in spite of a fsync
 }
 
 // channelModel is what was done to a channel, or to a topic as a whole.
@@ -102,14 +103,14 @@ func newModel(s *system) *model {
 func (m *model) of(n *node) *nodeModel {
 	x := m.nodes[n]
 	if x == nil {
-		x = &nodeModel{channels: map[string]*channelModel{}, rotted: map[string]time.Time{}}
+		x = &nodeModel{channels: map[[2]string]*channelModel{}, rotted: map[string]time.Time{}}
 		m.nodes[n] = x
 	}
 	return x
 }
 
 func (x *nodeModel) channel(topic, channel string) *channelModel {
-	key := topic + "/" + channel
+	key := [2]string{topic, channel}
 	if x.channels[key] == nil {
 		x.channels[key] = &channelModel{}
 	}
@@ -157,6 +158,9 @@ func (m *model) end(p *publication, outcome writer.Outcome, n *node, err error) 
 	case writer.Confirmed:
 		m.s.tally.confirmed++
 		m.wentTo(p, n)
+		if m.lostPowerAfter(n, p.at) {
+			p.outcome = writer.Unknown // the answer was under way when what it says was lost
+		}
 	case writer.Unknown:
 		m.s.tally.unknown++
 		m.wentTo(p, n)
@@ -207,37 +211,37 @@ func (m *model) wentTo(p *publication, n *node) {
 	p.node = n
 }
 
-func (m *model) down(n *node, power bool) { m.downSince(n, m.now(), power) }
-
-// downSince is the end of an nsqd. A power cut takes what it may take.
-func (m *model) downSince(n *node, began time.Time, power bool) {
-	x, p := m.of(n), m.s.plan
-	if power {
+// down is the end of an nsqd, which began at a time and is over now. A power cut
+// takes what it may take.
+func (m *model) down(n *node, began time.Time, power bool) {
+	x := m.of(n)
+	promised := m.s.plan.sync == server.SyncAlways
+	if power && !promised {
+		x.cuts = append(x.cuts, m.now())
+		lost := m.lostSince(x, began)
 		for _, c := range x.channels {
-			if !c.since.Before(m.lostSince(x)) {
+			if !c.since.Before(lost) {
 				c.since = time.Time{}
 			}
 		}
 		for _, d := range m.messages {
-			if d.outcome == writer.Confirmed && d.node == n && !d.endedAt.Before(m.lostSince(x)) {
+			if d.outcome == writer.Confirmed && d.node == n && !d.endedAt.Before(lost) {
 				d.outcome = writer.Unknown // it may be gone
 			}
 		}
-		if p.sync != server.SyncAlways {
-			began = m.lostSince(x)
-		}
+		began = lost
 	}
-	if !power && p.sync != server.SyncAlways {
+	if !power && !promised {
 		// What was not synced then is not before the next start has written
 		// something, and synced that.
-		x.weak = append(x.weak, span{m.now().Add(-time.Second - slack), m.now().Add(time.Hour)})
+		x.weak = append(x.weak, span{began.Add(-time.Second - slack), m.now().Add(time.Hour)})
 	}
 	x.downs = append(x.downs, span{began, m.now()})
 }
 
-// lostSince is since when a power cut now may take what was confirmed.
-func (m *model) lostSince(x *nodeModel) time.Time {
-	since := m.now()
+// lostSince is since when a power cut at a time may take what was confirmed.
+func (m *model) lostSince(x *nodeModel, at time.Time) time.Time {
+	since := at
 	switch m.s.plan.sync {
 	case server.SyncNever:
 		since = time.Time{}
@@ -278,8 +282,9 @@ func (m *model) create(n *node, topic, channel string) {
 	}
 }
 
-// remove is told that a topic or a channel was deleted, with its messages.
-func (m *model) remove(n *node, topic, channel string) {
+// remove is told that a topic or a channel was deleted, with its messages; or
+// may have been, when that is not sure.
+func (m *model) remove(n *node, topic, channel string, sure bool) {
 	for _, name := range m.s.plan.channels {
 		if channel == "" || channel == name {
 			m.of(n).channel(topic, name).since = time.Time{}
@@ -289,11 +294,11 @@ func (m *model) remove(n *node, topic, channel string) {
 	if channel == "" {
 		m.paused(n, topic, "", false)
 	}
-	m.void(n, topic, channel, true)
+	m.void(n, topic, channel, sure)
 }
 
 // void is told that messages of a channel, or of a topic, were dropped: all, or
-// those that no channel had been given.
+// perhaps some.
 func (m *model) void(n *node, topic, channel string, all bool) {
 	for _, name := range m.s.plan.channels {
 		if channel == "" || channel == name {
@@ -421,8 +426,10 @@ func (m *model) checkGone(d *delivery, name func() string) {
 	if !x.channel(d.m.topic, "").heldAt.IsZero() || m.s.plan.broken || m.losesPower() || m.s.plan.disks || !d.m.ended {
 		return
 	}
+	// A Reader that was busy may have had it in hand since before.
+	late := m.s.plan.msgTimeout + 2*time.Second
 	for _, v := range x.channel(d.m.topic, d.place.channel).voids {
-		if v.all && d.m.endedAt.Before(v.at) && d.at.After(v.at.Add(2*time.Second)) {
+		if v.all && d.m.endedAt.Before(v.at) && d.at.After(v.at.Add(late)) {
 			m.fail("%s came back: it was dropped at %v", name(), m.since(v.at))
 		}
 	}
@@ -430,7 +437,13 @@ func (m *model) checkGone(d *delivery, name func() string) {
 
 // wasDownAfter says whether an nsqd has gone down since then.
 func (m *model) wasDownAfter(n *node, since time.Time) bool {
-	return slices.ContainsFunc(m.of(n).downs, func(d span) bool { return d.to.After(since) })
+	return slices.ContainsFunc(m.of(n).downs, func(d span) bool { return !d.to.Before(since) })
+}
+
+// lostPowerAfter says whether an nsqd has lost power since then, and with it
+// what it had confirmed.
+func (m *model) lostPowerAfter(n *node, since time.Time) bool {
+	return slices.ContainsFunc(m.of(n).cuts, func(cut time.Time) bool { return !cut.Before(since) })
 }
 
 // losesPower says whether the plan takes power away at all.
@@ -513,18 +526,27 @@ func (m *model) owed(x *message, channel string) bool {
 	return !slices.ContainsFunc(c.voids, func(v void) bool { return !v.at.Before(x.at) })
 }
 
-// missing says what must still happen; "" when nothing.
+// missing says what must still happen; "" when nothing. What a publication has
+// got it keeps, so that it is not looked at again.
 func (m *model) missing() string {
-	for _, p := range m.publications {
-		if !p.ended {
-			return fmt.Sprintf("%v has no result", p)
+	for len(m.publications) > 0 {
+		if what := m.missingOf(m.publications[0]); what != "" {
+			return what
 		}
-		for _, x := range p.messages {
-			for _, ch := range m.s.plan.channels {
-				if m.owed(x, ch) && m.place(x, x.node, ch).finished == nil {
-					return fmt.Sprintf("%s is confirmed by %s and not finished on %s (delivered %d times)",
-						x.name(), x.node.name, ch, m.place(x, x.node, ch).deliveries)
-				}
+		m.publications = m.publications[1:]
+	}
+	return ""
+}
+
+func (m *model) missingOf(p *publication) string {
+	if !p.ended {
+		return fmt.Sprintf("%v has no result", p)
+	}
+	for _, x := range p.messages {
+		for _, ch := range m.s.plan.channels {
+			if m.owed(x, ch) && m.place(x, x.node, ch).finished == nil {
+				return fmt.Sprintf("%s is confirmed by %s and not finished on %s (delivered %d times)",
+					x.name(), x.node.name, ch, m.place(x, x.node, ch).deliveries)
 			}
 		}
 	}

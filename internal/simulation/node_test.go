@@ -62,6 +62,7 @@ type node struct {
 	disk   *journaltest.Disk
 	loop   *directLoop // nil while it is down
 	server *server.Server
+	api    http.Handler
 	rand   *rand.Rand
 	away   time.Duration // how long it stays down next time
 	countdown
@@ -72,6 +73,7 @@ type countdown struct {
 	left  int  // operations; 0: none is counted
 	power bool // with a power cut
 	over  bool // it has come to that, and nothing reaches the disk any more
+	died  time.Time
 }
 
 func newNode(s *system, i int) *node {
@@ -100,6 +102,7 @@ func (n *node) start() error {
 		n.server, n.loop = nil, nil
 		return fmt.Errorf("start %s: %w", n.name, err)
 	}
+	n.api = n.server.Handler()
 	n.s.say("%s is up", n.name)
 	return nil
 }
@@ -115,7 +118,7 @@ func (n *node) operation(op, name string) error {
 	if n.left--; n.left > 0 {
 		return nil
 	}
-	n.over = true
+	n.over, n.died = true, n.s.world.Now()
 	n.s.say("%s dies before %s of %s", n.name, op, name)
 	n.loop.Halt()
 	if n.loop.hangUp != nil {
@@ -141,7 +144,11 @@ func (n *node) down(power bool) error {
 		n.disk.Kill()
 		n.s.say("%s was killed", n.name)
 	}
-	n.s.model.down(n, power)
+	at := n.s.world.Now()
+	if n.over {
+		at = n.died // the driver may have been busy since
+	}
+	n.s.model.down(n, at, power)
 	n.s.soon(n.away, n.restart)
 	return nil
 }
@@ -162,7 +169,7 @@ func (n *node) stop() error {
 	n.loop, n.server = nil, nil
 	n.s.tally.faults[stop]++
 	n.s.say("%s was stopped", n.name)
-	n.s.model.downSince(n, began, false)
+	n.s.model.down(n, began, false)
 	n.s.soon(n.away, n.restart)
 	return nil
 }
@@ -218,12 +225,12 @@ func (n *node) fails(st step) {
 
 // http sends a request to the nsqd; it must be up.
 func (n *node) http(method, target string, body string) *httptest.ResponseRecorder {
-	return n.loop.call(n.server.Handler(), httptest.NewRequest(method, target, strings.NewReader(body)))
+	return n.loop.call(n.api, httptest.NewRequest(method, target, strings.NewReader(body)))
 }
 
 // stats is what the nsqd says of itself; it must be up.
 func (n *node) stats() (st server.Stats, err error) {
-	n.loop.outside(func() { st, err = n.server.Stats(server.StatsOptions{}) })
+	n.loop.outside(func() { st, err = n.server.Stats(server.StatsOptions{ExcludeMemory: true}) })
 	return st, err
 }
 
@@ -233,6 +240,7 @@ type lookupd struct {
 	name string
 	loop *directLoop // nil while it is down
 	d    *server.Lookupd
+	api  http.Handler
 }
 
 func (l *lookupd) start() (err error) {
@@ -241,6 +249,7 @@ func (l *lookupd) start() (err error) {
 	if err != nil {
 		return fmt.Errorf("start %s: %w", l.name, err)
 	}
+	l.api = l.d.Handler()
 	return nil
 }
 
@@ -260,7 +269,7 @@ var errDown = errors.New("connection refused")
 func (s *system) RoundTrip(req *http.Request) (*http.Response, error) {
 	for _, l := range s.lookups {
 		if l.name == req.URL.Hostname() && l.loop != nil {
-			return l.loop.call(l.d.Handler(), httptest.NewRequest(req.Method, req.URL.RequestURI(), nil)).Result(), nil
+			return l.loop.call(l.api, httptest.NewRequest(req.Method, req.URL.RequestURI(), nil)).Result(), nil
 		}
 	}
 	return nil, errDown

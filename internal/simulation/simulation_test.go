@@ -153,3 +153,26 @@ func (a *tally) String() string {
 		a.schedules, (a.virtual / time.Duration(max(a.schedules, 1))).Round(time.Second), a.publishes, a.confirmed, a.unknown, a.notSent,
 		a.deliveries, a.redeliveries, strings.Join(faults, ", "))
 }
+
+// regressions are seeds that once ended in a difference.
+var regressions = []struct {
+	seed uint64
+	what string
+}{
+	{2964, "an answer that was under way when the power went counted as a promise"},
+	{3099, "a stop that died half way was noticed a minute later"},
+	{3615, "a channel that was being emptied when its nsqd died counted as empty"},
+	{8861, "the last messages of a channel waited behind a deferred one that a power cut took before a restart"},
+	{9571, "an nsqd that had died was told to die"},
+	{10434, "a kill at the moment of a publish counted as before it"},
+	{12622, "a depth that damage made too low for a while counted as wrong"},
+	{18045, "a cursor file whose fsync had failed was believed to be durable after the next one"},
+}
+
+func TestSimulation_Regressions(t *testing.T) {
+	for _, r := range regressions {
+		if _, err := runSeed(r.seed, nil); err != nil {
+			t.Errorf("seed %d (%s): %v", r.seed, r.what, err)
+		}
+	}
+}

@@ -124,7 +124,7 @@ func (s *system) meetNetwork(st step, n *node, a *app) {
 func (s *system) meetProcess(st step, n *node) error {
 	switch st.kind {
 	case killAt, powerCutAt:
-		if n.loop != nil {
+		if n.loop != nil && !n.over {
 			n.countdown = countdown{left: st.n, power: st.kind == powerCutAt}
 		}
 	case stop:
@@ -159,11 +159,11 @@ func (s *system) meetAdmin(st step, n *node, a *app) error {
 	case pauseChannel:
 		err = s.pause(n, st, st.channel)
 	case emptyTopic:
-		err = s.request(n, "/topic/empty", st.topic, "", func() { s.model.void(n, st.topic, "", false) })
+		err = s.request(n, "/topic/empty", st.topic, "", func(bool) { s.model.void(n, st.topic, "", false) })
 	case emptyChannel:
-		err = s.request(n, "/channel/empty", st.topic, st.channel, func() { s.model.void(n, st.topic, st.channel, true) })
+		err = s.request(n, "/channel/empty", st.topic, st.channel, func(sure bool) { s.model.void(n, st.topic, st.channel, sure) })
 	case deleteTopic:
-		err = s.request(n, "/topic/delete", st.topic, "", func() { s.model.remove(n, st.topic, "") })
+		err = s.request(n, "/topic/delete", st.topic, "", func(sure bool) { s.model.remove(n, st.topic, "", sure) })
 		s.soon(st.last, func() error {
 			if n.server == nil {
 				return nil
@@ -171,7 +171,7 @@ func (s *system) meetAdmin(st step, n *node, a *app) error {
 			return s.createTopic(n, st.topic)
 		})
 	case deleteChannel:
-		err = s.request(n, "/channel/delete", st.topic, st.channel, func() { s.model.remove(n, st.topic, st.channel) })
+		err = s.request(n, "/channel/delete", st.topic, st.channel, func(sure bool) { s.model.remove(n, st.topic, st.channel, sure) })
 		s.soon(st.last, func() error {
 			if n.server == nil {
 				return nil
@@ -182,10 +182,10 @@ func (s *system) meetAdmin(st step, n *node, a *app) error {
 	return err
 }
 
-// request asks an nsqd to do something, and tells the model that it has. What
-// it refuses, because the topic is not there or the disk fails, may have been
-// done in part.
-func (s *system) request(n *node, path, topic, channel string, done func()) error {
+// request asks an nsqd to do something, and tells the model that it has, and
+// whether that is sure: where the disk fails, or the nsqd dies before it has
+// answered, it may have been done in part.
+func (s *system) request(n *node, path, topic, channel string, done func(sure bool)) error {
 	q := url.Values{"topic": {topic}}
 	if channel != "" {
 		q.Set("channel", channel)
@@ -193,7 +193,7 @@ func (s *system) request(n *node, path, topic, channel string, done func()) erro
 	rec := n.http("POST", path+"?"+q.Encode(), "")
 	switch {
 	case rec.Code == 200, rec.Code >= 500:
-		done()
+		done(rec.Code == 200 && !n.over)
 	case rec.Code == 404:
 	default:
 		return fmt.Errorf("%s answers %s of %s/%s with %d %s", n.name, path, topic, channel, rec.Code, rec.Body)
@@ -233,7 +233,7 @@ func (s *system) pause(n *node, st step, channel string) error {
 	if channel != "" {
 		path, back = "/channel/pause", "/channel/unpause"
 	}
-	if err := s.request(n, path, st.topic, channel, func() { s.model.paused(n, st.topic, channel, true) }); err != nil {
+	if err := s.request(n, path, st.topic, channel, func(sure bool) { s.model.paused(n, st.topic, channel, sure) }); err != nil {
 		return err
 	}
 	s.soon(st.last, func() error {
@@ -241,7 +241,7 @@ func (s *system) pause(n *node, st step, channel string) error {
 			return nil // it stays paused until the end
 		}
 		s.model.paused(n, st.topic, channel, false)
-		return s.request(n, back, st.topic, channel, func() {})
+		return s.request(n, back, st.topic, channel, func(bool) {})
 	})
 	return nil
 }
@@ -250,12 +250,12 @@ func (s *system) pause(n *node, st step, channel string) error {
 func (s *system) unpauseAll(n *node) error {
 	for _, t := range s.plan.topics {
 		s.model.paused(n, t, "", false)
-		if err := s.request(n, "/topic/unpause", t, "", func() {}); err != nil {
+		if err := s.request(n, "/topic/unpause", t, "", func(bool) {}); err != nil {
 			return err
 		}
 		for _, ch := range s.plan.channels {
 			s.model.paused(n, t, ch, false)
-			if err := s.request(n, "/channel/unpause", t, ch, func() {}); err != nil {
+			if err := s.request(n, "/channel/unpause", t, ch, func(bool) {}); err != nil {
 				return err
 			}
 		}

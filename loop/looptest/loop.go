@@ -139,7 +139,8 @@ func (l *Loop) OnShutdown(drain func(done func())) (remove func()) { return l.dr
 func (l *Loop) OnStop(f func()) (remove func()) { return l.core.OnStop(f) }
 
 // Shutdown runs the drains and then closes the loop, moving the world on for
-// at most limit. It returns an error when that was not enough.
+// at most limit. It returns an error when that was not enough, and when Halt
+// ended the loop on the way: Crash must follow then.
 func (l *Loop) Shutdown(limit time.Duration) error {
 	if l.OnLoop() {
 		return fmt.Errorf("shut down loop: %w", loop.ErrOnLoop)
@@ -147,7 +148,10 @@ func (l *Loop) Shutdown(limit time.Duration) error {
 	drained := false
 	post := func(f func()) { _ = l.Post(f) }
 	post(func() { l.drains.Run(&l.core, post, func() { drained = true }) })
-	clean := l.w.RunUntil(func() bool { return l.dead || drained && l.core.Closing() == 0 }, limit)
+	clean := l.w.RunUntil(func() bool { return l.Halted() || drained && l.core.Closing() == 0 }, limit)
+	if l.halted && !l.dead {
+		return fmt.Errorf("shut down loop: halted on the way: %w", loop.ErrClosed)
+	}
 	if err := l.Close(); err != nil || clean {
 		return err
 	}

@@ -63,10 +63,18 @@ func (j *Journal) Sync() func() error {
 // prove opens what an earlier process has written and perhaps not synced, for
 // the first Sync, and for the one after a Sync that failed. What a disk has
 // dropped when it failed no later fsync brings back: whoever was told of the
-// failure must publish again.
+// failure must publish again, and the cursor file, of which nobody was told, is
+// written anew.
 func (j *Journal) prove() error {
-	if j.syncFailed.Swap(false) {
+	if j.syncFailed.Load() {
 		j.unproven = true
+		if !j.volatile {
+			j.events.stale = true
+			if err := j.events.flush(j); err != nil {
+				return err
+			}
+		}
+		j.syncFailed.Store(false)
 	}
 	if !j.unproven {
 		return nil

@@ -1,9 +1,14 @@
 package journal_test
 
 import (
+	"errors"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"testing"
+
+	"github.com/nsqloop/nsqloop/server/journal"
+	"github.com/nsqloop/nsqloop/server/journal/journaltest"
 )
 
 // crashSteps is the length of the workload that is cut short at every
@@ -132,5 +137,32 @@ func TestSync_AfterAFailedOneBeginsFromScratch(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.crash(true, cut)
+	}
+}
+
+// A disk that fails a fsync may drop what it was to write, and no later fsync
+// says so. Messages are published again by those who were told; of the cursor
+// file nobody is told.
+func TestSync_ThatFailedHasTheCursorFileWrittenAnew(t *testing.T) {
+	for seed := range uint64(40) {
+		disk := journaltest.New(rand.New(rand.NewPCG(seed, 1)))
+		j := openDamaged(t, disk, 0, nil)
+		c := j.CreateCursor("c", journal.CursorOptions{})
+		if err := j.WriteEvents(); err != nil {
+			t.Fatal(err)
+		}
+		disk.FailNext("sync", nil)
+		if err := j.Sync()(); err == nil {
+			t.Fatal("a fsync failed, and Sync says nothing of it")
+		}
+		j.Append(1, 0, []byte("message"))
+		if err := errors.Join(j.Commit(), j.WriteEvents(), j.Sync()()); err != nil {
+			t.Fatal(err)
+		}
+		disk.PowerCut(rand.New(rand.NewPCG(seed, 2)))
+		j = openDamaged(t, disk, 0, nil)
+		if all := j.Cursors(); len(all) != 1 || all[0].Name() != c.Name() || all[0].Depth() != 1 {
+			t.Fatalf("seed %d: after a power cut there are %d cursors, want the one with the message", seed, len(all))
+		}
 	}
 }

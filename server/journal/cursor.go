@@ -252,7 +252,7 @@ func (c *Cursor) nextFresh(now, deadline int64, owner uint32, d *Delivery) (ok b
 	if r.seq > at.seq {
 		// Damage was cut out here when the journal was opened.
 		c.read.seq = r.seq
-		c.unsure = true
+		c.doubt()
 	}
 	c.read.seq++
 	c.touched()
@@ -315,6 +315,19 @@ func (c *Cursor) caughtUp() {
 	c.j.trim()
 }
 
+// doubt notes that deferredAhead may be too high from here on. The log must know
+// too: after a restart nobody would look behind what is counted.
+func (c *Cursor) doubt() {
+	if c.unsure || c.deferredAhead == 0 {
+		return
+	}
+	c.unsure = true
+	if !c.silent {
+		c.stage()
+		c.j.events.add(evUnsure, uint64(c.id))
+	}
+}
+
 // touched notes that the read position moved.
 func (c *Cursor) touched() {
 	if !c.dirty && !c.silent {
@@ -339,7 +352,7 @@ func (c *Cursor) skipDamage() error {
 	c.passed += over
 	c.j.lost(c.read.seq, to.seq, "damaged records were skipped", "cursor", c.name, "sequence", c.read.seq)
 	c.read = to
-	c.unsure = true
+	c.doubt()
 	c.touched()
 	if c.read.seq == c.j.front.seq {
 		c.caughtUp()

@@ -58,6 +58,7 @@ const (
 	evGap                 // cursor, first sequence, end (sequence, position), deferred: in a snapshot
 	evMoved               // cursor, sequence, position: its record was copied there
 	evRewind              // cursor, read (sequence, position), again, deferredAhead: set back
+	evUnsure              // cursor: what was counted in deferredAhead may be gone
 )
 
 // eventLog is the cursor file and what is to be written to it.
@@ -407,6 +408,9 @@ func (j *Journal) appendSnapshot(b []byte) []byte {
 		b = appendCreate(b, c)
 		if c.again > c.read.seq {
 			b = appendRewind(b, c)
+		}
+		if c.unsure {
+			b = appendEvent(b, evUnsure, uint64(c.id))
 		}
 		for _, g := range c.gaps {
 			b = appendEvent(b, evGap, uint64(c.id), g.from, g.to.seq, uint64(g.to.pos), uint64(g.deferred))

@@ -280,6 +280,51 @@ func TestDamage_ThatTakesADeferredRecordHoldsNothingBack(t *testing.T) {
 	}
 }
 
+// The same when the server is stopped, or killed, after the hole was met and
+// before what stands behind it was read.
+func TestDamage_ThatTakesADeferredRecordHoldsNothingBackAfterARestart(t *testing.T) {
+	for _, killed := range []bool{false, true} {
+		disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+		j := openDamaged(t, disk, 1<<20, nil)
+		j.CreateCursor("c", journal.CursorOptions{})
+		put := func(j *journal.Journal, due int64) {
+			t.Helper()
+			j.Append(1, due, []byte("0123456789abcdef"))
+			if err := errors.Join(j.Commit(), j.WriteEvents()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(j, 1<<40)
+		disk.Kill()
+		disk.Cut(segments(disk)[0], headerSize)
+
+		j = openDamaged(t, disk, 1<<20, nil)
+		put(j, 0)
+		put(j, 0)
+		var d journal.Delivery
+		c := j.Cursors()[0]
+		if ok, err := c.Next(2, 3, 1, &d); !ok || err != nil {
+			t.Fatalf("killed %v: the first message behind the hole: %v %v", killed, ok, err)
+		}
+		if err := errors.Join(c.Finish(d.Seq, 1), j.WriteEvents()); err != nil {
+			t.Fatal(err)
+		}
+		if killed {
+			disk.Kill()
+		} else if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+
+		j = openDamaged(t, disk, 1<<20, nil)
+		if c = j.Cursors()[0]; c.Depth() != 1 {
+			t.Fatalf("killed %v: depth %d with one message left, want 1", killed, c.Depth())
+		}
+		if ok, err := c.Next(2, 3, 1, &d); !ok || err != nil {
+			t.Errorf("killed %v: the last message: %v %v", killed, ok, err)
+		}
+	}
+}
+
 func TestDamage_ZeroedPage(t *testing.T) {
 	disk := damaged(t, 0, 300, 100)
 	disk.ZeroPage(segments(disk)[0], 5000) // the bytes 4096 to 8191

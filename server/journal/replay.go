@@ -128,7 +128,7 @@ func (p *replay) event(kind byte) {
 		c, front := p.cursor(), p.place()
 		c.drop()
 		c.open, c.fates, c.gaps = nil, nil, nil
-		c.read, c.deferredAhead, c.gapAhead = front, 0, 0
+		c.read, c.deferredAhead, c.gapAhead, c.unsure = front, 0, 0, false
 	case evMessage:
 		c, at := p.cursor(), p.place()
 		attempts, due := uint16(p.number()), int64(p.number())
@@ -145,6 +145,8 @@ func (p *replay) event(kind byte) {
 		c.moveTo(to)
 	case evRewind:
 		p.rewind()
+	case evUnsure:
+		p.cursor().unsure = true
 	default:
 		p.bad = true
 	}
@@ -214,7 +216,9 @@ func (c *replayed) readUpTo(to place, passed int64) {
 	}
 	c.addOpen(from, to.seq)
 	c.read = to
-	c.deferredAhead -= passed
+	if c.deferredAhead -= passed; c.deferredAhead <= 0 {
+		c.unsure = false
+	}
 }
 
 func (c *replayed) addOpen(from place, to uint64) {
