@@ -18,6 +18,7 @@ const (
 	requeueCalmly             // REQ, neutral
 	giveBack                  // REQ 0, no outcome: nobody has finished with it
 	touch                     // TOUCH
+	handled                   // no answer: a worker's handler has returned
 )
 
 // answer is a message and what is to be done with it.
@@ -59,7 +60,8 @@ func conclusion(m *Message, err error) (a answer, ok bool) {
 // allocation, and asking first whether the caller is on the loop already would
 // cost far more than the lock. The first answer posts, unless the mail will be
 // opened anyway because handlers run on the loop in this turn. At most one
-// answer and one touch per message in flight are on their way.
+// answer, one touch and, with Options.SerialBy, one return per message are on
+// their way.
 func (r *Reader) mail(a answer) bool {
 	r.mailbox.Lock()
 	r.answers = append(r.answers, a)
@@ -92,12 +94,15 @@ func (r *Reader) openMail() {
 	r.answers, r.expected = r.opened[:0], false
 	r.mailbox.Unlock()
 	for _, a := range mail {
-		if a.kind == touch {
+		switch a.kind {
+		case touch:
 			a.m.touching.Store(false)
 			r.touch(a.m)
-			continue
+		case handled:
+			r.lines.returned(a.m)
+		default:
+			r.settle(a)
 		}
-		r.settle(a)
 	}
 	clear(mail) // the messages are their holders' now
 	r.opened = mail
@@ -121,7 +126,7 @@ func (r *Reader) settle(a answer) {
 	case finishCalmly, requeueCalmly:
 		r.outcome(neutral, a.err)
 	}
-	c.drop(m)
+	c.drop(m, a.kind.end())
 	r.sendReady()
 	r.showStarved()
 	switch a.kind {

@@ -117,6 +117,9 @@ func (c *conn) OnMessage(w wire.Message) {
 	m.limit, m.received = now+c.maxMsgTimeout, now
 	c.push(m, now+c.msgTimeout)
 	r.ready.message(c.slot, now)
+	if r.limit.rate > 0 {
+		r.onMetered(now)
+	}
 	r.sendReady()
 	r.showStarved()
 	r.take(m)
@@ -191,7 +194,7 @@ func (c *conn) OnClose(err error) {
 func (c *conn) abandon() {
 	for m := c.head; m != nil; m = c.head {
 		m.state.CompareAndSwap(stateOpen, stateLost)
-		c.drop(m)
+		c.drop(m, Lost)
 	}
 }
 
@@ -270,7 +273,7 @@ func (c *conn) unlink(m *Message) {
 }
 
 // drop ends a message's time in flight.
-func (c *conn) drop(m *Message) {
+func (c *conn) drop(m *Message, how End) {
 	r := c.reader
 	c.unlink(m)
 	m.conn = nil
@@ -278,8 +281,9 @@ func (c *conn) drop(m *Message) {
 	if c.slot != nil {
 		r.ready.answered(c.slot, r.now())
 	}
-	if e := m.extra.Load(); e != nil {
-		e.end(m)
+	m.finishUp(how)
+	if m.line != nil {
+		r.lines.ended(m)
 	}
 	if m.given {
 		r.given--
@@ -317,7 +321,7 @@ func (c *conn) onTimer() {
 		// One that another goroutine has answered is about to be settled.
 		if m.state.CompareAndSwap(stateOpen, stateExpired) {
 			r.stats.Expired++
-			c.drop(m)
+			c.drop(m, Expired)
 		}
 		m = next
 	}

@@ -19,6 +19,7 @@ type extra struct {
 	// Of the loop.
 	timer loop.Timer // of RequeueIn; nil when there is none
 	keep  int64      // until when KeepAlive touches; 0 when it does not
+	onEnd []func(End)
 }
 
 // messageContext is a context whose end may be the message's deadline.
@@ -89,16 +90,6 @@ func (m *Message) endCause() error {
 		return context.DeadlineExceeded
 	}
 	return nil
-}
-
-// end releases what the extra of a message holds. The message's state is no
-// longer open.
-func (e *extra) end(m *Message) {
-	if e.timer != nil {
-		e.timer.Stop()
-		e.timer = nil
-	}
-	e.cancel(m.endCause())
 }
 
 // KeepAlive touches the message now and each third of the message timeout,

@@ -50,7 +50,9 @@ type Message struct {
 	// and conn is nil when it is in none.
 	conn       *conn
 	prev, next *Message
-	given      bool // the handler has it or had it
+	given      bool  // the handler has it or had it
+	ended      End   // 0 until it is no longer in flight
+	line       *line // of its key; nil without Options.SerialBy
 }
 
 // The states of a message.
@@ -164,9 +166,7 @@ func (m *Message) answer(a answer) bool {
 		return false
 	}
 	if m.reader == nil { // made by a test of a handler: there is nobody to tell
-		if e := m.extra.Load(); e != nil {
-			e.end(m)
-		}
+		m.finishUp(a.kind.end())
 		return true
 	}
 	return m.reader.mail(a)

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/loop"
 	"github.com/nsqloop/nsqloop/loop/looptest"
 )
 
@@ -121,5 +122,41 @@ func TestMessages_TakesTheHandlersPlace(t *testing.T) {
 	}
 	if _, _, err := Messages(l, good); !errors.Is(err, ErrClosed) {
 		t.Errorf("on a loop that has stopped: %v", err)
+	}
+}
+
+// A loop that is closed without order takes the range, and workers, with it.
+func TestMessages_EndWithTheLoop(t *testing.T) {
+	b, addr := realBroker(t)
+	l, err := loop.New(loop.Options{SlowCallback: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Start(); err != nil {
+		t.Fatal(err)
+	}
+	r, messages, err := Messages(l, Options{Topic: "t", Channel: "c", NSQDs: []string{addr}, MaxInFlight: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	publishMany(t, b, 1)
+	n := 0
+	for m := range messages {
+		n++
+		m.Finish()
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("%d messages, want 1", n)
+	}
+	select {
+	case <-r.done:
+	case <-time.After(patience):
+		t.Error("the reader goes on")
+	}
+	if s := r.Stats(); s.Handled != 1 || s.Connections != 0 {
+		t.Errorf("%+v", s)
 	}
 }

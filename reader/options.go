@@ -77,6 +77,20 @@ type Options struct {
 	// on the loop.
 	Workers int
 
+	// MaxRate is how many messages a second may come, over all connections. 0
+	// means any number. It is kept by ready counts of 0 in between, so that
+	// nothing waits here; what is on its way when they fall still comes, and
+	// is made up for. In any time t no more than MaxRate times t come, plus a
+	// tenth of MaxRate, plus MaxInFlight.
+	MaxRate float64
+
+	// SerialBy, if set, gives each message a key. Of messages with the same
+	// one, the handler has one at a time, in the order in which they came
+	// here: the next when the one before is answered, is lost or has expired,
+	// and its handler has returned. Those that wait count as in flight, and
+	// their time runs. "" is no key. It runs on the loop.
+	SerialBy func(m *Message) string
+
 	// MaxAttempts is how many deliveries of a message reach the handler. One
 	// more goes to OnGiveUp and is finished. 0 means 5, negative means any
 	// number.
@@ -257,6 +271,10 @@ func (o *Options) check() error {
 		return fmt.Errorf("Batch.MaxWait %v: want a positive duration, or 0 for the default", o.Batch.MaxWait)
 	case o.Workers < 0:
 		return fmt.Errorf("Workers %d: want at least 1, or 0 for handlers on the loop", o.Workers)
+	case !(o.MaxRate >= 0):
+		return fmt.Errorf("MaxRate %v: want messages per second, or 0 for no limit", o.MaxRate)
+	case o.SerialBy != nil && o.Batch.Handler != nil:
+		return fmt.Errorf("SerialBy, Batch.Handler: want one of them: a batch has no order of keys")
 	case o.MaxRequeueDelay < 0:
 		return fmt.Errorf("MaxRequeueDelay %v: want a positive duration, or 0 for the default", o.MaxRequeueDelay)
 	case o.Backoff != Linear && o.Backoff != Exponential && o.Backoff != FullJitter:

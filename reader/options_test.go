@@ -35,6 +35,11 @@ func TestOptions_ErrorNamesTheFieldAndTheRule_1_4_203(t *testing.T) {
 		{func(o *Options) { o.Batch.Size = -1 }, "Batch.Size -1: want"},
 		{func(o *Options) { o.Batch.MaxWait = -1 }, "Batch.MaxWait -1ns: want"},
 		{func(o *Options) { o.Workers = -1 }, "Workers -1: want"},
+		{func(o *Options) { o.MaxRate = -1 }, "MaxRate -1: want messages per second"},
+		{func(o *Options) {
+			o.SerialBy = firstLetter
+			o.Handler, o.Batch.Handler = nil, func([]*Message) error { return nil }
+		}, "SerialBy, Batch.Handler: want one of them"},
 		{func(o *Options) { o.MaxRequeueDelay = -1 }, "MaxRequeueDelay -1ns: want"},
 		{func(o *Options) { o.Backoff = "quadratic" }, `Backoff "quadratic": want "linear"`},
 		{func(o *Options) { o.LookupdPollInterval = -1 }, "LookupdPollInterval -1ns: want"},

@@ -39,6 +39,8 @@ type Reader struct {
 	arena      arena
 	workers    *workers   // nil: the handler runs on the loop
 	gathering  *gathering // nil: messages are handled one by one
+	lines      *lines     // nil: messages need not wait for one another
+	limit      limiter    // of messages per second
 	waiting    []*Message // for which the handler has no room; see take
 	pumping    bool       // pump will run at the end of the turn
 	given      int        // messages in flight that the handler has
@@ -71,7 +73,7 @@ type Reader struct {
 	nsqds    []string
 	lookupds []lookup.Server
 
-	removeDrain func()
+	remove func() // takes back the loop's OnShutdown and OnStop
 }
 
 // New makes a Reader that connects when the loop runs. It may be called from
@@ -111,6 +113,9 @@ func newReader(l loop.Loop, o Options, w *workers) (*Reader, error) {
 	if o.Batch.Handler != nil {
 		r.gathering = newGathering(r)
 	}
+	if o.SerialBy != nil {
+		r.lines = newLines(r)
+	}
 	r.ready = ready{
 		max:         o.MaxInFlight,
 		idleTimeout: int64(o.LowReadyIdleTimeout),
@@ -122,9 +127,10 @@ func newReader(l loop.Loop, o Options, w *workers) (*Reader, error) {
 	}
 	r.discovery = r.discover()
 	// Before start, so that even a loop that shuts down at once drains it.
-	r.removeDrain = l.OnShutdown(r.drain)
+	drain, stop := l.OnShutdown(r.drain), l.OnStop(r.onLoopStopped)
+	r.remove = func() { drain(); stop() }
 	if err := l.Post(r.start); err != nil {
-		r.removeDrain()
+		r.remove()
 		return nil, fmt.Errorf("new reader: %w", ErrClosed)
 	}
 	return r, nil
@@ -138,6 +144,7 @@ func (r *Reader) start() {
 	r.epoch = r.loop.Now()
 	r.ready.rand = r.loop.Rand()
 	r.ready.turned = r.now()
+	r.limit.set(r.o.MaxRate, r.now())
 	r.throttle = newThrottle(&r.o, r.loop.Rand())
 	r.ticker = r.loop.Every(r.o.RedistributeInterval, r.onTick)
 	for _, addr := range r.o.NSQDs {
@@ -201,6 +208,16 @@ func (r *Reader) deliver(m *Message) {
 	switch {
 	case r.o.MaxAttempts > 0 && int(m.Attempts) > r.o.MaxAttempts:
 		r.giveUp(m)
+	case r.lines != nil && r.lines.queue(m):
+		// Another message of its key comes first.
+	default:
+		r.handle(m)
+	}
+}
+
+// handle gives a message to the handler, or to who will.
+func (r *Reader) handle(m *Message) {
+	switch {
 	case r.gathering != nil:
 		r.gathering.add(m)
 	case r.workers != nil:
@@ -214,6 +231,9 @@ func (r *Reader) deliver(m *Message) {
 		a, ok := conclusion(m, r.call(m))
 		if ok && m.state.CompareAndSwap(stateOpen, stateAnswered) {
 			r.settle(a)
+		}
+		if m.line != nil {
+			r.lines.returned(m)
 		}
 	}
 }

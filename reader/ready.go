@@ -43,14 +43,14 @@ func (s *slot) use() int { return max(s.count, s.inFlight) }
 // its connection's limit, and no count is raised while the messages in flight
 // leave no room for it.
 //
-// There are three regimes. With a zero budget, or in a pause of backoff, every
-// count is 0. With fewer messages than connections, or while backoff probes,
+// There are three regimes. With a zero budget, or in a pause, every count is 0. With fewer messages than connections, or while backoff probes,
 // slots of 1 are handed around (scarce). Otherwise each connection has 1 until
 // its first message has come, so that a new one does not take a burst from
 // those that have been waiting, and its share from then on.
 type ready struct {
 	max       int   // max in flight, over all connections
 	paused    bool  // by the user: counts are 0, and what was earned is kept
+	held      bool  // by the rate: the same
 	phase     phase // see there
 	slots     []*slot
 	committed int   // the sum of use
@@ -133,6 +133,12 @@ func (b *ready) setMax(n int, now int64) {
 // pause sets every count to 0 and, with on false, back to what it would be.
 func (b *ready) pause(on bool, now int64) {
 	b.paused = on
+	b.adjust(now)
+}
+
+// hold is pause, for messages that come too fast.
+func (b *ready) hold(on bool, now int64) {
+	b.held = on
 	b.adjust(now)
 }
 
@@ -222,7 +228,7 @@ func (b *ready) gauge(s *slot) {
 }
 
 // quiet says whether all counts have to be 0.
-func (b *ready) quiet() bool { return b.max == 0 || b.paused || b.phase == halted }
+func (b *ready) quiet() bool { return b.max == 0 || b.paused || b.held || b.phase == halted }
 
 // scarce says whether there are fewer slots than connections.
 func (b *ready) scarce() bool { return b.phase == probing || b.max < len(b.slots) }

@@ -188,6 +188,7 @@ func TestReady_Properties_37(t *testing.T) {
 			},
 			"pause":  func() { g.b.pause(true, g.now) },
 			"resume": func() { g.b.pause(false, g.now) },
+			"hold":   func() { g.b.hold(!g.b.held, g.now) },
 			"fail": func() {
 				if g.b.phase != halted {
 					g.b.halt(g.now)
@@ -208,7 +209,7 @@ func TestReady_Properties_37(t *testing.T) {
 				g.b.tick(g.now)
 			},
 		}
-		names := []string{"add", "remove", "deliver", "deliver", "deliver", "late", "answer", "answer", "max", "pause", "resume", "fail", "pauseOver", "leave", "tick"}
+		names := []string{"add", "remove", "deliver", "deliver", "deliver", "late", "answer", "answer", "max", "pause", "resume", "hold", "fail", "pauseOver", "leave", "tick"}
 		for range rapid.IntRange(1, 60).Draw(rt, "events") {
 			before, room := g.b.sum(), g.b.committed
 			steps[rapid.SampledFrom(names).Draw(rt, "event")]()
@@ -225,6 +226,7 @@ func TestReady_Properties_37(t *testing.T) {
 // connection has a count above 0, and in plenty the whole budget is given out.
 func (g *rig) settle(rt *rapid.T) {
 	g.b.pause(false, g.now)
+	g.b.hold(false, g.now)
 	if g.b.max == 0 {
 		g.b.setMax(1+rapid.IntRange(0, 5).Draw(rt, "endMax"), g.now)
 	}

@@ -66,7 +66,7 @@ func (r *Reader) closeUnstarted() bool {
 	if !r.life.CompareAndSwap(lifeNew, lifeClosed) {
 		return false
 	}
-	r.removeDrain()
+	r.remove()
 	if r.workers != nil {
 		r.workers.stop()
 	}
@@ -83,6 +83,14 @@ func (r *Reader) drain(done func()) {
 	}
 	r.onDone = append(r.onDone, done)
 	r.leave()
+}
+
+// onLoopStopped ends the reader of a loop that was closed, when every connection
+// has had its end, so that workers and those who range over messages end too.
+func (r *Reader) onLoopStopped() {
+	if !r.closeUnstarted() {
+		r.leave()
+	}
 }
 
 // leave begins the orderly end.
@@ -122,6 +130,9 @@ func (r *Reader) stop() {
 	if r.pauseTimer != nil {
 		r.pauseTimer.Stop()
 	}
+	if r.limit.timer != nil {
+		r.limit.timer.Stop()
+	}
 	for _, n := range r.nodes {
 		if n.timer != nil {
 			n.timer.Stop()
@@ -134,6 +145,9 @@ func (r *Reader) stop() {
 func (r *Reader) giveBackUnstarted() {
 	back := r.waiting
 	r.waiting = nil
+	if r.lines != nil {
+		back = append(back, r.lines.unstarted()...)
+	}
 	if r.gathering != nil {
 		back = append(back, r.gathering.takeBack()...)
 	}
@@ -165,7 +179,7 @@ func (r *Reader) finishWhenDone() {
 		return
 	}
 	r.life.Store(lifeClosed)
-	r.removeDrain()
+	r.remove()
 	if r.graceTimer != nil {
 		r.graceTimer.Stop()
 		r.graceTimer = nil

@@ -50,6 +50,9 @@ func (w *workers) push(j job) {
 		w.reader.loop.AtTurnEnd(w.flush)
 	}
 	w.pushed = append(w.pushed, j)
+	if w.n == 0 && j.m.line != nil {
+		w.reader.lines.returned(j.m) // there is no handler to wait for
+	}
 	if !w.started && w.n > 0 {
 		w.started = true
 		w.running = w.n
@@ -87,12 +90,14 @@ func (w *workers) work() {
 			continue
 		}
 		m := j.m
-		if m.Responded() {
-			continue // lost or expired while it waited
+		if !m.Responded() { // else it was lost, or expired, while it waited
+			a, ok := conclusion(m, r.call(m))
+			if ok && m.state.CompareAndSwap(stateOpen, stateAnswered) {
+				r.mail(a)
+			}
 		}
-		a, ok := conclusion(m, r.call(m))
-		if ok && m.state.CompareAndSwap(stateOpen, stateAnswered) {
-			r.mail(a)
+		if m.line != nil {
+			r.mail(answer{m: m, kind: handled})
 		}
 	}
 	w.lock.Lock()
