@@ -34,6 +34,7 @@ type Engine struct {
 	el      gnet.EventLoop // from the control connection
 	control net.Conn       // the other end of the control connection
 
+	advanced  atomic.Int64  // nanoseconds, by Advance
 	goroutine atomic.Uint64 // the loop's goroutine
 	finishing atomic.Bool   // the next turn is the last
 
@@ -241,7 +242,7 @@ func (ev *events) OnClose(gc gnet.Conn, err error) gnet.Action {
 type host Engine
 
 func (h *host) Clock() (time.Time, int64) {
-	now := time.Now()
+	now := time.Now().Add(time.Duration(h.advanced.Load()))
 	return now, int64(now.Sub(h.base))
 }
 
@@ -249,7 +250,7 @@ func (h *host) Wake() { (*Engine)(h).ring() }
 
 // Arm sets the one runtime timer of the loop. It only rings the bell.
 func (h *host) Arm(at int64) {
-	d := time.Duration(at) - time.Since(h.base)
+	d := time.Duration(at-h.advanced.Load()) - time.Since(h.base)
 	if h.alarm == nil {
 		h.alarm = time.AfterFunc(d, (*Engine)(h).ring)
 	} else {

@@ -21,7 +21,7 @@ var rooms = map[string]room{
 	"server/journal/journaltest": {ours: "server/journal", not: "topics, channels, clients, the clock"},
 	"server/lookup":              {not: "sockets, HTTP, the clock"},
 	"server":                     {ours: "loop internal/backoff internal/layer internal/wire server/journal server/lookup", outside: "github.com/prometheus/client_golang/...", not: "the SDK"},
-	"server/nsqtest":             {ours: "server loop", not: "the SDK"},
+	"server/nsqtest":             {ours: "server server/journal/journaltest loop", not: "the SDK"},
 
 	"cmd/nsqd-lite":                  {ours: "server loop client reader writer internal/option cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
 	"cmd/nsqd-lite/internal/loadgen": {ours: "client reader writer loop", outside: "github.com/HdrHistogram/hdrhistogram-go", not: "the server, the command line"},
@@ -45,6 +45,9 @@ var mayReadClock = map[string]string{
 	"cmd/nsqd-lite/serve.go": "the drain timeout of a process bounds the loop itself",
 	"internal/bench":         "it measures real time, in a process of its own",
 
+	"server/nsqtest/wait.go":  "a test waits for a server on real sockets, in real time",
+	"server/nsqtest/proxy.go": "it delays and throttles real sockets",
+
 	"cmd/nsqd-lite/internal/stats":   "asking each interval, outside any loop",
 	"cmd/nsqd-lite/service.go":       "a service manager is told at intervals, also while there is no loop yet",
 	"cmd/nsqd-lite/internal/gencert": "certificates are valid from now on",
@@ -57,18 +60,21 @@ var mayReadClock = map[string]string{
 var mayMakeRandomness = map[string]string{
 	"loop/looptest":     "the world and each of its loops have a source made from the seed",
 	"internal/testcert": "keys of certificates for tests",
+	"server/nsqtest":    "which bits a proxy flips, from a fixed seed, and a source that a disk in memory asks for nothing",
 
 	"cmd/nsqd-lite/internal/gencert": "keys of certificates",
 }
 
 // mayStartGoroutines lists the files in which goroutines start, with the reason.
 var mayStartGoroutines = map[string]string{
-	"loop/dial.go":       "resolving a name and dialling block",
-	"loop/engine.go":     "accepting blocks: listeners that were opened before the loop started",
-	"loop/listen.go":     "accepting blocks",
-	"loop/post.go":       "Loop.Go is the door for what blocks",
-	"loop/shutdown.go":   "the loop's end waits for the loop's goroutine and must not run on it",
-	"reader/workers.go":  "handlers that block, when Options.Workers asks for them",
+	"loop/dial.go":            "resolving a name and dialling block",
+	"loop/engine.go":          "accepting blocks: listeners that were opened before the loop started",
+	"loop/listen.go":          "accepting blocks",
+	"loop/post.go":            "Loop.Go is the door for what blocks",
+	"loop/shutdown.go":        "the loop's end waits for the loop's goroutine and must not run on it",
+	"reader/workers.go":       "handlers that block, when Options.Workers asks for them",
+	"server/nsqtest/proxy.go": "it holds real sockets in ways that a loop must not: half open, half closed, blocked",
+
 	"server/parallel.go": "opening and closing ten thousand journals waits for the disk; the caller waits for all of it",
 	"server/http.go":     "net/http serves connections on goroutines; they post what they want to the loop",
 	"internal/bench":     "a load program: a goroutine per connection",

@@ -198,6 +198,10 @@ func (c *Core) rearm() {
 	}
 }
 
+// Rearm forgets what the host was asked for, because its clock has jumped. It
+// must be called in a turn.
+func (c *Core) Rearm() { c.armed = never }
+
 // Closing is the number of streams that wait for their peer to take the last
 // output.
 func (c *Core) Closing() int { return c.closing }
