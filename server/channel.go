@@ -74,7 +74,7 @@ func (ch *channel) unsubscribe(c *conn) {
 		return
 	}
 	if s.o.RequeueOnDisconnect && c.inFlight > 0 {
-		ch.cur.Release(c.owner, ch.latencies.returned)
+		ch.cur.Release(c.owner, ch.returned)
 		ch.t.touch()
 		ch.wake()
 	}
@@ -146,7 +146,7 @@ func (ch *channel) deliver(c *conn, n int) (took bool) {
 			continue
 		}
 		out = wire.AppendMessage(out, d.Timestamp, d.Attempts, formatID(d.Seq), d.Body)
-		ch.latencies.delivered(d.Seq, d.Timestamp)
+		ch.launched(d.Seq, d.Timestamp)
 		c.inFlight++
 		c.delivered++
 		ch.near[c.distance]++
@@ -207,7 +207,7 @@ func (ch *channel) expire() {
 
 // noteTimeout is told of each message whose time in flight is over.
 func (ch *channel) noteTimeout(seq uint64, owner uint32) {
-	ch.latencies.returned(seq)
+	ch.returned(seq)
 	ch.timedOut++
 	if c := ch.t.s.subscribers[owner]; c != nil { // else it has gone
 		c.inFlight--
@@ -233,7 +233,7 @@ func (ch *channel) empty() {
 	}
 	ch.cur.Empty()
 	ch.t.delays = true
-	ch.latencies.emptied()
+	ch.grounded()
 	for _, c := range ch.subscribers {
 		c.inFlight = 0
 		c.updateReady()
@@ -255,6 +255,7 @@ func (ch *channel) drop() {
 
 // forget takes a channel that was dropped out of the books.
 func (ch *channel) forget() {
+	ch.grounded()
 	ch.maker.count(0, -1)
 	ch.t.s.budget.add(-channelCost)
 	ch.t.delays = true

@@ -173,7 +173,7 @@ func (c *conn) finish(cmd *wire.Command) *wire.Error {
 	}
 	c.finished++
 	ch.finished++
-	ch.latencies.finished(seq, c.s.now())
+	ch.ended(seq)
 	c.landed()
 	return nil
 }
@@ -195,7 +195,7 @@ func (c *conn) requeue(cmd *wire.Command) *wire.Error {
 	}
 	c.requeued++
 	ch.requeued++
-	ch.latencies.returned(seq)
+	ch.returned(seq)
 	c.landed()
 	ch.wake() // it waits again, or its due time may be the next
 	return nil

@@ -174,6 +174,8 @@ func (c *conn) run(p []byte) (n int) {
 		size, err := wire.ReadCommand(p[n:], &c.rules, cmd)
 		switch {
 		case err != nil:
+			c.s.measures.commands[0]++
+			c.s.measures.refused[0]++
 			c.refuse(err)
 			return n
 		case size == 0:
@@ -189,12 +191,16 @@ func (c *conn) run(p []byte) (n int) {
 				return n
 			}
 			if err != nil {
+				c.s.measures.commands[cmd.Verb]++
+				c.s.measures.refused[cmd.Verb]++
 				c.refuse(err)
 				return n
 			}
 		}
 		n += size
+		c.s.measures.commands[cmd.Verb]++
 		if err := c.exec(cmd); err != nil {
+			c.s.measures.refused[cmd.Verb]++
 			c.refuse(err)
 		}
 	}

@@ -14,6 +14,7 @@ type fsync struct {
 	topics  []*topic // written since their last fsync began
 	path    bool     // a topic was created or removed since then
 	running int      // parts of the round that have not come back
+	began   int64    // when the round did, unix nanoseconds
 	timer   loop.Timer
 	armed   bool
 }
@@ -75,6 +76,7 @@ func (f *fsync) begin() {
 	if len(jobs) == 0 {
 		f.s.turn.settle() // the journals had forced it to the disk by themselves
 	}
+	f.began = f.s.now()
 	size := (len(jobs) + fsyncParts - 1) / fsyncParts
 	for len(jobs) > 0 {
 		part := jobs[:min(size, len(jobs))]
@@ -123,7 +125,11 @@ func (f *fsync) done(part []fsyncJob) {
 		f.finishJob(&part[i])
 	}
 	f.s.turn.settle()
-	if f.running == 0 && f.s.o.Sync == SyncAlways {
+	if f.running > 0 {
+		return
+	}
+	f.s.measures.syncs.add(f.s.now() - f.began)
+	if f.s.o.Sync == SyncAlways {
 		f.begin()
 	}
 }

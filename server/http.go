@@ -93,7 +93,7 @@ func newHTTPServer(s *Server, addr net.Addr) *httpServer {
 		budget: &s.budget, origins: &s.origins, relieve: s.relieve,
 	}
 	h.guard.strict = s.o.Strict
-	h.handle(h.statsRoutes(), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.peekRoutes(), h.retainRoutes(), h.tapRoutes(), h.metricsRoutes(), h.debugRoutes())
+	h.handle(h.statsRoutes(), healthRoutes(s.call, s.checks), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.peekRoutes(), h.retainRoutes(), h.tapRoutes(), h.metricsRoutes(), h.debugRoutes())
 	return h
 }
 

@@ -222,6 +222,10 @@ func (h *httpServer) otherConfig(name string) (value any, ok bool) {
 		return append([]float64{}, o.E2EProcessingLatencyPercentiles...), true
 	case "e2e_processing_latency_window_time":
 		return o.E2EProcessingLatencyWindowTime, true
+	case "metrics_per_channel":
+		return !o.MetricsWithoutChannels, true
+	case "metrics_compat":
+		return append([]string{}, o.MetricsCompat...), true
 	case "enable_experiment":
 		experiments := []string{}
 		if o.TopologyAwareConsumption {

@@ -106,7 +106,8 @@ func (ch *channel) rewind(to journal.Spot) (messages int64, err error) {
 	if err := ch.t.commit(); err != nil {
 		ch.t.log.Warn("rewind channel: journal cannot be written yet", "channel", ch.name, "err", err)
 	}
-	messages = ch.cur.Rewind(to, func(_ uint64, owner uint32) {
+	messages = ch.cur.Rewind(to, func(seq uint64, owner uint32) {
+		ch.returned(seq)
 		if c := ch.t.s.subscribers[owner]; c != nil { // else it has gone
 			c.inFlight--
 			c.updateReady()

@@ -24,7 +24,7 @@ func newLookupdHTTP(d *Lookupd, addr net.Addr) *httpServer {
 		guard:  newGuard(addr, d.o.BroadcastAddress),
 		budget: &d.budget, origins: &d.origins,
 	}
-	h.handle(lookupdHTTP{d}.routes(), h.lookupdMetricsRoutes(d), h.debugRoutes())
+	h.handle(lookupdHTTP{d}.routes(), healthRoutes(d.call, func() []check { return nil }), h.lookupdMetricsRoutes(d), h.debugRoutes())
 	return h
 }
 

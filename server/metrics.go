@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -18,7 +19,7 @@ import (
 // program's own; GET /metrics serves the same. One scrape posts one snapshot
 // to the loop. The channels of a topic that are ephemeral are added up under
 // the name "#ephemeral", for their names are often random.
-func (s *Server) Collector() prometheus.Collector { return collector{s: s} }
+func (s *Server) Collector() prometheus.Collector { return collector{s, s.o.compat()} }
 
 type collector struct {
 	s      *Server
@@ -36,6 +37,10 @@ var (
 	descJournal     = desc("disk_bytes", "Bytes that the journals of all topics occupy.")
 	descCorrupt     = desc("disk_corrupt_records_total", "Journal records that failed their checksum and were skipped.")
 
+	descCommands = desc("commands_total", "Commands of clients; those that could not be read are called unknown.", "command", "result")
+	descE2E      = desc("message_e2e_seconds", "From publish to FIN, of all messages while few are in flight, of a sample of more.")
+	descSync     = desc("disk_sync_seconds", "Rounds of fsync: how long a publisher waits for the disk with --sync=always.")
+
 	descTopicDepth    = desc("topic_depth", "Messages that no channel has yet.", "topic")
 	descTopicDisk     = desc("topic_disk_depth", "Of these, the ones that nsqd would count as being on disk.", "topic")
 	descTopicMessages = desc("topic_messages_total", "Messages published.", "topic")
@@ -51,6 +56,7 @@ var (
 	descChannelMessages  = desc("channel_messages_total", "Messages given to the channel, requeues not counted.", "topic", "channel")
 	descChannelFinished  = desc("channel_finished_total", "Messages finished.", "topic", "channel")
 	descChannelRequeued  = desc("channel_requeued_total", "Messages requeued by subscribers.", "topic", "channel")
+	descChannelOldest    = desc("channel_oldest_message_age_seconds", "Age of the oldest message waiting, since it was published; 0 when none waits.", "topic", "channel")
 	descChannelTimedOut  = desc("channel_timed_out_total", "Messages whose time in flight ran out.", "topic", "channel")
 
 	descHTTPRequests = desc("http_requests_total", "HTTP requests answered.", "route", "code")
@@ -59,10 +65,10 @@ var (
 // Describe is prometheus.Collector's.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descBuild, descHealthy, descConnections, descJournal, descCorrupt,
+		descBuild, descHealthy, descConnections, descJournal, descCorrupt, descCommands, descE2E, descSync,
 		descTopicDepth, descTopicDisk, descTopicMessages, descTopicBytes, descTopicPaused,
 		descChannelDepth, descChannelDisk, descChannelInFlight, descChannelDeferred, descChannelConsumers,
-		descChannelPaused, descChannelMessages, descChannelFinished, descChannelRequeued, descChannelTimedOut,
+		descChannelPaused, descChannelMessages, descChannelFinished, descChannelRequeued, descChannelTimedOut, descChannelOldest,
 	} {
 		ch <- d
 	}
@@ -72,7 +78,7 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 // Collect is prometheus.Collector's. It may be called from any goroutine but
 // the loop's.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
-	st, err := c.s.Stats(StatsOptions{ExcludeClients: true, ExcludeMemory: !c.compat.mixin})
+	st, err := c.s.Stats(StatsOptions{ExcludeClients: true, ExcludeMemory: !c.compat.mixin, Oldest: !c.s.o.MetricsWithoutChannels})
 	if err != nil {
 		ch <- prometheus.NewInvalidMetric(descBuild, err)
 		return
@@ -87,9 +93,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 		bytes += t.JournalBytes
 		corrupt += t.CorruptRecords
 		m.topic(t)
+		if !c.s.o.MetricsWithoutChannels {
+			m.channels(t, st.Taken)
+		}
 	}
 	m.gauge(descJournal, float64(bytes))
 	m.counter(descCorrupt, float64(corrupt))
+	m.measures(st.measures)
 	c.compat.collect(m, &st)
 }
 
@@ -109,15 +119,32 @@ func (m metricSink) topic(t *TopicStats) {
 	m.counter(descTopicMessages, float64(t.MessageCount), t.TopicName)
 	m.counter(descTopicBytes, float64(t.MessageBytes), t.TopicName)
 	m.gauge(descTopicPaused, flag(t.Paused), t.TopicName)
+}
+
+// measures shows what is counted for the metrics alone.
+func (m metricSink) measures(all *measures) {
+	for v, n := range all.commands {
+		if n > 0 {
+			name, refused := wire.Verb(v).String(), all.refused[v]
+			m.counter(descCommands, float64(n-refused), name, "ok")
+			m.counter(descCommands, float64(refused), name, "error")
+		}
+	}
+	m <- all.e2e.collect(descE2E)
+	m <- all.syncs.collect(descSync)
+}
+
+// channels shows those of t, at a time.
+func (m metricSink) channels(t *TopicStats, now time.Time) {
 	var ephemeral channelSum
 	for i := range t.Channels {
 		c := &t.Channels[i]
 		if wire.Ephemeral(c.ChannelName) {
-			ephemeral.add(c)
+			ephemeral.add(c, now)
 			continue
 		}
 		var one channelSum
-		one.add(c)
+		one.add(c, now)
 		m.channel(t.TopicName, c.ChannelName, &one)
 	}
 	if ephemeral.channels > 0 {
@@ -131,9 +158,10 @@ type channelSum struct {
 	depth, disk                           int64
 	inFlight, deferred, consumers, paused int
 	messages, finished, requeued, timeout uint64
+	age                                   time.Duration // of the oldest
 }
 
-func (s *channelSum) add(c *ChannelStats) {
+func (s *channelSum) add(c *ChannelStats, now time.Time) {
 	s.channels++
 	s.depth += c.Depth
 	s.disk += c.BackendDepth
@@ -147,6 +175,9 @@ func (s *channelSum) add(c *ChannelStats) {
 	s.finished += c.FinishCount
 	s.requeued += c.RequeueCount
 	s.timeout += c.TimeoutCount
+	if !c.Oldest.IsZero() {
+		s.age = max(s.age, now.Sub(c.Oldest))
+	}
 }
 
 func (m metricSink) channel(topic, channel string, s *channelSum) {
@@ -160,6 +191,7 @@ func (m metricSink) channel(topic, channel string, s *channelSum) {
 	m.counter(descChannelFinished, float64(s.finished), topic, channel)
 	m.counter(descChannelRequeued, float64(s.requeued), topic, channel)
 	m.counter(descChannelTimedOut, float64(s.timeout), topic, channel)
+	m.gauge(descChannelOldest, s.age.Seconds(), topic, channel)
 }
 
 func flag(on bool) float64 {
@@ -228,6 +260,7 @@ func (h *httpServer) metrics() func(http.ResponseWriter, *http.Request) error {
 		if err != nil {
 			return err
 		}
+		c = c.with(h.s.o.compat())
 		nsqHeader(w)
 		handlers()[int(flag(c.exporter))][int(flag(c.mixin))].ServeHTTP(w, r)
 		return nil

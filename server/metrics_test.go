@@ -95,7 +95,16 @@ func TestMetrics_Values(t *testing.T) {
 			t.Errorf("%s%v = %v, want %v", row.name, row.labels, got, row.want)
 		}
 	}
-	for _, name := range []string{"nsqd_build_info", "nsqd_disk_bytes", "go_goroutines"} {
+	if age := value(t, f, "nsqd_channel_oldest_message_age_seconds", "topic", "t1", "channel", "c2"); age <= 0 || age > 60 {
+		t.Errorf("the oldest message of c2 is %v s old", age)
+	}
+	if got := value(t, f, "nsqd_commands_total", "command", "FIN", "result", "ok"); got != 1 {
+		t.Errorf("%v FINs, want 1", got)
+	}
+	if got := f["nsqd_message_e2e_seconds"].Metric[0].Histogram.GetSampleCount(); got != 1 {
+		t.Errorf("%d latencies, want 1", got)
+	}
+	for _, name := range []string{"nsqd_build_info", "nsqd_disk_bytes", "nsqd_disk_sync_seconds", "go_goroutines"} {
 		if f[name] == nil {
 			t.Errorf("no family %s", name)
 		}
@@ -140,6 +149,38 @@ func TestMetrics_Compat(t *testing.T) {
 	}
 	if a := ask(t, s, "GET", "/metrics?compat=other", ""); a.status != 400 || a.code(t) != "INVALID_VALUE" {
 		t.Errorf("unknown set: %d %s", a.status, a.body)
+	}
+}
+
+// TestMetrics_Options: series of channels can be left out, the names of others
+// can be there without being asked for.
+func TestMetrics_Options(t *testing.T) {
+	s := startHTTP(t, Options{MetricsWithoutChannels: true, MetricsCompat: []string{"mixin"}})
+	ask(t, s, "POST", "/topic/create?topic=t", "")
+	ask(t, s, "POST", "/channel/create?topic=t&channel=c", "")
+	f := scrape(t, s, "")
+	if f["nsqd_channel_depth"] != nil || f["nsqd_channel_oldest_message_age_seconds"] != nil {
+		t.Error("a channel has series")
+	}
+	if f["nsqd_topic_depth"] == nil || f["nsq_topic_channel_depth"] == nil || f["nsq_channel_depth"] != nil {
+		t.Error("want the topic's series and the mixin's, and not the exporter's")
+	}
+	if scrape(t, s, "?compat=exporter")["nsq_channel_depth"] == nil {
+		t.Error("the exporter's are not there when they are asked for")
+	}
+	if _, err := New(newBareLoop(), Options{MetricsCompat: []string{"other"}}); err == nil || !strings.Contains(err.Error(), "other") {
+		t.Errorf("unknown set: %v", err)
+	}
+}
+
+// TestMetrics_SyncsAreCounted: each round of fsync is in the histogram.
+func TestMetrics_SyncsAreCounted(t *testing.T) {
+	s := startHTTP(t, Options{DataPath: t.TempDir(), Sync: SyncAlways})
+	for range 3 {
+		ask(t, s, "POST", "/pub?topic=t", "x")
+	}
+	if n := scrape(t, s, "")["nsqd_disk_sync_seconds"].Metric[0].Histogram.GetSampleCount(); n < 3 {
+		t.Errorf("%d rounds of fsync after 3 publishes", n)
 	}
 }
 

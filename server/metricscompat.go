@@ -15,6 +15,32 @@ type compat struct {
 	mixin    bool // Grafana's, by way of statsd: nsq_topic_*, nsq_topic_channel_*, nsq_mem_*
 }
 
+// add adds a set by its name. ok is false when there is none of that name.
+func (c *compat) add(name string) (ok bool) {
+	switch name {
+	case "exporter":
+		c.exporter = true
+	case "mixin":
+		c.mixin = true
+	default:
+		return false
+	}
+	return true
+}
+
+// with is both.
+func (c compat) with(o compat) compat {
+	return compat{c.exporter || o.exporter, c.mixin || o.mixin}
+}
+
+// compat is what the options ask for, which have been checked.
+func (o *Options) compat() (c compat) {
+	for _, name := range o.MetricsCompat {
+		c.add(name)
+	}
+	return c
+}
+
 // parseCompat reads ?compat=exporter,mixin.
 func parseCompat(r *http.Request) (c compat, err error) {
 	query, err := parseQuery(r)
@@ -22,13 +48,7 @@ func parseCompat(r *http.Request) (c compat, err error) {
 		return c, err
 	}
 	for name := range strings.SplitSeq(query.Get("compat"), ",") {
-		switch name {
-		case "exporter":
-			c.exporter = true
-		case "mixin":
-			c.mixin = true
-		case "":
-		default:
+		if name != "" && !c.add(name) {
 			return c, refuse(http.StatusBadRequest, "INVALID_VALUE", "compat is a list of exporter and mixin, separated by a comma.")
 		}
 	}

@@ -216,6 +216,16 @@ type Options struct {
 	// least. Default 10 min.
 	E2EProcessingLatencyWindowTime time.Duration
 
+	// MetricsWithoutChannels leaves the series of single channels out of
+	// GET /metrics, for a server with very many of them.
+	MetricsWithoutChannels bool
+
+	// MetricsCompat are the sets of other people's names that GET /metrics has
+	// besides its own, so that their dashboards go on working: "exporter" for
+	// nsq_exporter's and "mixin" for those of Grafana's NSQ mixin. Default none;
+	// a scrape can ask for them with ?compat=exporter,mixin.
+	MetricsCompat []string
+
 	// RequeueOnDisconnect gives the messages of a client that has gone to
 	// others at once. By default they wait for their timeout, as in nsqd.
 	RequeueOnDisconnect bool
@@ -331,6 +341,7 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.StatsdPrefix, "nsq.%s")
 	fill(&o.StatsdUDPPacketSize, 508)
 	fill(&o.E2EProcessingLatencyWindowTime, 10*time.Minute)
+	o.MetricsCompat = slices.Clone(o.MetricsCompat)
 	o.E2EProcessingLatencyPercentiles = slices.Clone(o.E2EProcessingLatencyPercentiles)
 	slices.SortFunc(o.E2EProcessingLatencyPercentiles, func(a, b float64) int { return cmp.Compare(b, a) })
 	if o.Strict {
@@ -411,6 +422,11 @@ func (o *Options) validate() error {
 	for _, q := range o.E2EProcessingLatencyPercentiles {
 		if !(q > 0 && q <= 1) { // NaN is neither
 			return fmt.Errorf("server options: E2EProcessingLatencyPercentiles has %v; each must be above 0 and at most 1", q)
+		}
+	}
+	for _, name := range o.MetricsCompat {
+		if !new(compat).add(name) {
+			return fmt.Errorf("server options: MetricsCompat has %q; there are exporter and mixin", name)
 		}
 	}
 	if m := o.AuthHTTPRequestMethod; m != "get" && m != "post" {

@@ -81,10 +81,14 @@ func (p *lookupPeer) close() {
 	}
 }
 
+// told says whether the nsqlookupd knows the server, and is being told of changes.
+func (p *lookupPeer) told() bool { return p.conn != nil && p.conn.identified && !p.conn.over }
+
 // say sends one command, if the nsqlookupd is being told of changes. Else it
 // will be told everything.
 func (p *lookupPeer) say(appendTo func([]byte) []byte) {
-	if c := p.conn; c != nil && c.identified && !c.over {
+	if p.told() {
+		c := p.conn
 		c.c.SetOutput(appendTo(c.c.Output()))
 		c.owe(1)
 	}

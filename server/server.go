@@ -45,6 +45,8 @@ type Server struct {
 	retain    retain
 	taps      taps
 	wrote     error // how the last write to a file went
+	measures  measures
+	draining  bool  // no more clients are accepted
 	start     int64 // unix seconds
 	closed    bool
 	path      *dataPath // nil: everything is in memory
@@ -87,6 +89,7 @@ func newServer(l loop.Loop, o Options, path *dataPath) (*Server, error) {
 	}
 	s.turn.init(s)
 	s.fsync.s = s
+	s.measures.init()
 	s.output.s = s
 	s.relief.s = s
 	s.budget.limit = o.MaxMemory
@@ -254,6 +257,7 @@ func (s *Server) Close() error {
 // stopAccepting closes the door for clients, and ends the streams that would
 // otherwise go on for ever.
 func (s *Server) stopAccepting() {
+	s.draining = true
 	s.taps.end()
 	if s.tcp != nil {
 		if err := s.tcp.Close(); err != nil {

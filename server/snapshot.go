@@ -1,13 +1,16 @@
 package server
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // snapshot copies what o asks for out of the running state, without the memory
 // figures. It runs on the loop.
 func (s *Server) snapshot(o StatsOptions) Stats {
 	st := Stats{
 		Version: Version, Health: "OK", StartTime: s.start, Topics: []TopicStats{},
-		Taken: s.l.Now(), Connections: len(s.conns),
+		Taken: s.l.Now(), Connections: len(s.conns), measures: s.measures.copy(),
 	}
 	if s.wrote != nil {
 		st.Health = s.wrote.Error()
@@ -86,6 +89,11 @@ func (ch *channel) stats(o StatsOptions) ChannelStats {
 		var h histogram
 		ch.latencies.addTo(&h, ch.t.s.now())
 		st.E2E = ch.t.s.latencyStats(&h)
+	}
+	if o.Oldest {
+		if at, ok, err := ch.cur.Oldest(); err == nil && ok { // an unreadable one is told of when it is due
+			st.Oldest = time.Unix(0, at)
+		}
 	}
 	if !o.ExcludeClients {
 		st.Clients = make([]ClientStats, 0, len(ch.subscribers))

@@ -7,7 +7,7 @@ import (
 )
 
 // StatsOptions say which part of the statistics is wanted. The zero value asks
-// for everything.
+// for everything but Oldest.
 type StatsOptions struct {
 	// Topic, when set, leaves out all other topics. An unknown topic makes
 	// Stats.Topics nil.
@@ -20,6 +20,10 @@ type StatsOptions struct {
 	// ExcludeClients leaves out the subscribers of each channel and the
 	// producers. ClientCount stays right.
 	ExcludeClients bool
+
+	// Oldest also finds out ChannelStats.Oldest, for which a file may have to be
+	// read.
+	Oldest bool
 
 	// ExcludeMemory leaves out the memory figures, which cost a short stop of
 	// the whole process.
@@ -48,6 +52,8 @@ type Stats struct {
 
 	Taken       time.Time `json:"-"` // the loop's time of the snapshot
 	Connections int       `json:"-"` // TCP connections, whether they have spoken or not
+
+	measures *measures // of /metrics alone
 }
 
 // TopicStats is one topic within Stats.
@@ -86,7 +92,8 @@ type ChannelStats struct {
 	Paused       bool          `json:"paused"`
 	E2E          E2EStats      `json:"e2e_processing_latency"`
 
-	FinishCount uint64 `json:"-"` // FINs since the start
+	FinishCount uint64    `json:"-"` // FINs since the start
+	Oldest      time.Time `json:"-"` // when the oldest waiting message was published; zero for none, and when not asked for
 }
 
 // ClientStats is one connection, as a subscriber or as a producer.

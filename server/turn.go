@@ -168,6 +168,7 @@ func (u *turn) fail(t *topic, first, end uint64, err error) {
 	for _, c := range u.owing {
 		for i := range c.owed {
 			if o := &c.owed[i]; o.t == t && o.refusal == nil && o.generation >= first && o.generation < end {
+				u.s.measures.refused[o.verb] += uint64(o.n)
 				o.refusal = publishFailed(o.verb, t.refusal(o.generation, err))
 			}
 		}

@@ -71,7 +71,7 @@ func (f *checkFlags) check(ctx context.Context, args []string) (code int, text s
 	}
 	err := f.answers(ctx, client, path)
 	if f.ready && api.Is(err, http.StatusNotFound) {
-		err = f.answers(ctx, client, "/ping") // what has no /readyz yet, as NSQ's own
+		err = f.answers(ctx, client, "/ping") // NSQ's own have no /readyz
 	}
 	if err != nil {
 		return checkCritical, err.Error()

@@ -34,8 +34,9 @@ type settings struct {
 	checkConfig bool
 	listing     string // what --check-config prints
 
-	statsdMemory bool
-	experiments  words
+	statsdMemory   bool
+	channelMetrics bool
+	experiments    words
 
 	snappy  bool
 	deflate bool

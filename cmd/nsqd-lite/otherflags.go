@@ -48,6 +48,8 @@ func (s *settings) measureFlags(fs *flag.FlagSet) {
 	fs.BoolVar(&o.StatsdExcludeEphemeral, "statsd-exclude-ephemeral", false, "leave out ephemeral topics and channels")
 	fs.Var((*floats)(&o.E2EProcessingLatencyPercentiles), "e2e-processing-latency-percentile", "quantiles of the time from publish to FIN to keep, as `numbers` in (0,1] with commas (default none)")
 	fs.DurationVar(&o.E2EProcessingLatencyWindowTime, "e2e-processing-latency-window-time", 10*time.Minute, "how far back they look")
+	fs.BoolVar(&s.channelMetrics, "metrics-per-channel", true, "have series of each channel in /metrics")
+	fs.Var((*words)(&o.MetricsCompat), "metrics-compat", "names of `others` that /metrics has besides its own: exporter, mixin or both with a comma (default none)")
 }
 
 // checkOthers looks at the flags above.
@@ -67,7 +69,13 @@ func (s *settings) checkOthers() error {
 	if o.StatsdPrefix == "" {
 		return errors.New("--statsd-prefix must not be empty")
 	}
+	for _, name := range o.MetricsCompat {
+		if name != "exporter" && name != "mixin" {
+			return fmt.Errorf("--metrics-compat has %q; there are exporter and mixin", name)
+		}
+	}
 	o.StatsdNoMemStats = !s.statsdMemory
+	o.MetricsWithoutChannels = !s.channelMetrics
 	o.TopologyAwareConsumption = slices.Contains(s.experiments, topologyExperiment)
 	return nil
 }

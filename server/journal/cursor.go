@@ -53,6 +53,10 @@ type Cursor struct {
 	messages      uint64
 	ahead         readAhead
 	freshLast     bool // the last delivery was a fresh message
+	oldest        struct {
+		seq       uint64 // the read position for which it was found out
+		published int64  // of the fresh message at the head, 0 when not known
+	}
 
 	out     entries
 	waiting list // requeued or timed out, in the order they came back
