@@ -32,7 +32,9 @@
 // # Other shapes of handlers
 //
 // [Messages] gives the messages to a for statement instead, [Batch] several at
-// a time to one call, and [JSON] what their bodies say.
+// a time to one call, and [JSON] what their bodies say. Package middleware has
+// what is put around handlers: dead letters, deduplication, limits of time and
+// of age.
 //
 // # Messages in flight
 //

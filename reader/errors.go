@@ -42,6 +42,10 @@ var ErrPanic = loop.ErrPanic
 // counts as in flight. It is not an error; like fs.SkipDir it says what to do.
 var Pending = errors.New("pending: the message will be answered later")
 
+// ErrDiscard is what errors.Is finds in a result that Discard made, for what
+// goes around handlers.
+var ErrDiscard = errors.New("discard")
+
 // RequeueAfter makes a handler's result that requeues the message with the
 // given delay (a negative one is AutoDelay), and counts as a failure for
 // backoff. err says why and may be nil.
@@ -107,6 +111,9 @@ func (r *result) Error() string {
 }
 
 func (r *result) Unwrap() error { return r.err }
+
+// Is says that r is ErrDiscard when it discards.
+func (r *result) Is(target error) bool { return r.discard && target == ErrDiscard }
 
 // panicError is what a handler's panic becomes.
 func panicError(v any) error {

@@ -12,10 +12,11 @@ var rooms = map[string]room{
 	"loop/internal/contract": {ours: "loop", not: "which loop it tests"},
 	"loop/looptest":          {ours: "loop loop/internal/...", not: "NSQ, real time, real sockets"},
 
-	"client":        {ours: "loop internal/layer internal/option internal/wire", not: "other connections, ready counts, backoff, what topics mean"},
-	"client/lookup": {ours: "loop client internal/wire internal/backoff", not: "connections to nsqd"},
-	"reader":        {ours: "client client/lookup loop internal/wire internal/backoff internal/option", not: "publishing, the server, frames"},
-	"writer":        {ours: "client client/lookup loop internal/wire internal/backoff internal/option", not: "consuming, the server, frames"},
+	"client":            {ours: "loop internal/layer internal/option internal/wire", not: "other connections, ready counts, backoff, what topics mean"},
+	"client/lookup":     {ours: "loop client internal/wire internal/backoff", not: "connections to nsqd"},
+	"reader":            {ours: "client client/lookup loop internal/wire internal/backoff internal/option", not: "publishing, the server, frames"},
+	"reader/middleware": {ours: "reader", not: "the loop, connections, where messages come from"},
+	"writer":            {ours: "client client/lookup loop internal/wire internal/backoff internal/option", not: "consuming, the server, frames"},
 
 	"server/journal":             {not: "topics, channels, clients, the clock"},
 	"server/journal/journaltest": {ours: "server/journal", not: "topics, channels, clients, the clock"},
