@@ -22,8 +22,8 @@ type check struct {
 // form that Kubernetes uses. call runs checks on the loop.
 func healthRoutes(call func(func()) error, checks func() []check) []*route {
 	return []*route{
-		{method: "GET", path: "/livez", help: "whether the event loop turns: ?verbose lists the checks", quiet: true, run: probe(call, func() []check { return nil }, aliveWithin)},
-		{method: "GET", path: "/readyz", help: "whether it takes messages: ?verbose lists the checks", quiet: true, run: probe(call, checks, aliveWithin)},
+		{method: "GET", path: "/livez", help: "whether the event loop turns: ?verbose lists the checks", quiet: true, needs: accessNone, run: probe(call, func() []check { return nil }, aliveWithin)},
+		{method: "GET", path: "/readyz", help: "whether it takes messages: ?verbose lists the checks", quiet: true, needs: accessNone, run: probe(call, checks, aliveWithin)},
 	}
 }
 
