@@ -53,7 +53,7 @@ func mustWriter(tb testing.TB, l loop.Loop, o writer.Options) *writer.Writer {
 func mustRealWriter(tb testing.TB, l loop.Loop, s *mocknsqd.NSQD) *writer.Writer {
 	tb.Helper()
 	w := mustWriter(tb, l, writer.Options{NSQDs: []string{s.Addr()}})
-	if err := w.Ping(tb.Context()); err != nil {
+	if err := w.WaitReady(tb.Context()); err != nil {
 		tb.Fatal(err)
 	}
 	return w

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/nsqloop/nsqloop/client"
@@ -29,15 +28,21 @@ const (
 )
 
 // conn is one nsqd as the writer sees it: the connection to it, if there is
-// one, and who waits for its answers. It implements client.Handler.
+// one, and who waits for its answers. It implements client.Handler. There is
+// one for each address.
 type conn struct {
 	w    *Writer
 	addr string
 	log  *slog.Logger
 
+	direct bool // added by the program: dialled as long as it stays so
+	found  bool // named by nsqlookupd
+	missed int  // polls in a row that did not name it
+
 	client  *client.Conn // nil between a close and the next dial
 	ready   bool
 	since   int64 // Writer.now: ready since
+	down    int64 // Writer.now: since when it was not ready, or was suspect
 	redial  *backoff.Reconnect
 	timer   loop.Timer // the next dial; nil until the first failure
 	err     error      // why the last connection ended, or was not made
@@ -48,13 +53,23 @@ type conn struct {
 	// told in the handshake.
 	hopeless bool
 
+	// suspect says that publishes have failed here and none was confirmed
+	// since: it gets one at a time.
+	suspect bool
+
 	// The publishes that are sent and unanswered, oldest first.
-	pending      ring[sent]
+	pending      ring[publish]
 	pendingBytes int
-	expired      int // how many of the oldest have expired
+	expired      int // how many of them have expired
+
+	// What is about to be sent: see Options.Batch.
+	batches       []batch
+	gathered      int
+	gatheredBytes int
 
 	quiet    int    // looks in a row at which an answer was owed and nothing had come
 	received uint64 // client.Received at the last look
+	pace     pace
 
 	connects  uint64
 	confirmed uint64 // publishes
@@ -68,13 +83,20 @@ func (c *conn) dial() {
 	c.client = client.Dial(c.w.loop, c.addr, c.w.o.Client, c)
 }
 
+// wanted says whether the nsqd is to be connected.
+func (c *conn) wanted() bool { return c.direct || c.found && c.missed < missedPolls }
+
 // usable says whether publishes may be sent: from OnReady until something ends
 // the connection, of which OnClose tells only in a later turn.
 func (c *conn) usable() bool { return c.ready && c.client.State() == client.StateReady }
 
 // hasRoom reports whether one more publish may be sent.
 func (c *conn) hasRoom() bool {
-	return c.usable() && c.pending.len() < c.w.o.Window && c.pendingBytes < windowBytes
+	if !c.usable() {
+		return false
+	}
+	n := c.pending.len() + c.gathered
+	return n == 0 || n < c.w.o.Window && !c.suspect && c.pendingBytes+c.gatheredBytes < windowBytes
 }
 
 // send writes p and enters it among the pending.
@@ -87,34 +109,40 @@ func (c *conn) send(p *publish) {
 	case kindDPub:
 		c.client.DeferredPublish(p.topic, p.delay, p.body)
 	}
+	c.enter(p)
+}
+
+// enter enters p, which was written, among the pending.
+func (c *conn) enter(p *publish) {
 	if c.pending.len() == 0 { // an answer is owed from now on
 		c.quiet, c.received = 0, c.client.Received()
 	}
-	s := c.pending.push()
-	s.topic, s.start, s.size, s.messages = p.topic, p.start, p.size, p.messages()
-	s.done, s.wait = p.done, p.wait
+	p.sent = c.w.now()
+	c.pace.asked = p.sent
+	p.tries++
+	*c.pending.push() = *p
 	c.pendingBytes += p.size
+	if p.wait != nil {
+		p.wait.state.Store(waitSent)
+	}
 	c.w.watchReplies()
 }
 
-// pop drops the oldest pending publish from the order.
+// pop drops the oldest pending publish.
 func (c *conn) pop() {
-	c.pendingBytes -= c.pending.at(0).size
-	c.pending.pop()
-	if c.expired > 0 {
+	p := c.pending.at(0)
+	c.pendingBytes -= p.size
+	if p.expired {
 		c.expired--
 	}
+	c.pending.pop()
 }
 
-// fail ends all that is pending with err. Those that have expired were
-// reported then.
-func (c *conn) fail(err error) {
-	for c.pending.len() > 0 {
-		if s := c.pending.at(0); !s.expired {
-			c.w.settleSent(c, s, err)
-		}
-		c.pop()
-	}
+// take is pop, and returns it.
+func (c *conn) take() publish {
+	p := *c.pending.at(0)
+	c.pop()
+	return p
 }
 
 // expire ends those whose time was up at the given moment, and returns when
@@ -122,19 +150,34 @@ func (c *conn) fail(err error) {
 // late answer must not be taken for another's.
 func (c *conn) expire(startedBefore int64) (next int64) {
 	var err error
-	for c.expired < c.pending.len() {
-		s := c.pending.at(c.expired)
-		if s.start > startedBefore {
-			return s.start
+	for i := range c.pending.len() {
+		p := c.pending.at(i)
+		switch {
+		case p.expired:
+			continue
+		case p.start > startedBefore:
+			if next == 0 || p.start < next { // what is tried again is older than its neighbours
+				next = p.start
+			}
+			continue
 		}
 		if err == nil {
 			err = unknown(c.addr, fmt.Errorf("%w: no answer within %v", client.ErrTimeout, c.w.o.Timeout))
+			c.distrust()
 		}
-		c.w.settleSent(c, s, err)
-		s.expired, s.done, s.wait = true, nil, nil
+		c.w.settle(c, p, err)
+		p.expire()
 		c.expired++
 	}
-	return 0
+	c.leaveWhenDone()
+	return next
+}
+
+// distrust makes the nsqd suspect, because it has failed.
+func (c *conn) distrust() {
+	if !c.suspect {
+		c.suspect, c.down = true, c.w.now()
+	}
 }
 
 // OnReady is part of client.Handler.
@@ -145,7 +188,7 @@ func (c *conn) OnReady(*client.Conn) {
 	c.connects++
 	w.setReady()
 	c.log.Info("connected", "version", c.client.Info().Version)
-	w.answerPings()
+	w.answerReadies()
 	w.atTurnEnd()
 	if w.o.OnConnect != nil {
 		w.o.OnConnect(c.addr)
@@ -168,32 +211,27 @@ func (c *conn) OnResponse(data []byte) {
 		c.client.Abort(fmt.Errorf("%w: the response %.40q to a publish", client.ErrProtocol, data))
 		return
 	}
-	if s := c.pending.at(0); !s.expired {
-		c.confirmed++
-		c.w.settleSent(c, s, nil)
+	c.suspect = false
+	c.pace.add(c.pending.at(0).sent, c.w.now())
+	for range max(1, c.pending.at(0).together) {
+		if p := c.pending.at(0); !p.expired {
+			c.confirmed++
+			c.w.settle(c, p, nil)
+		}
+		c.pop()
 	}
-	c.pop()
+	c.leaveWhenDone()
 	c.w.atTurnEnd()
 }
 
-// OnError is part of client.Handler. A fatal error is about the oldest pending
-// publish, and nsqd executes nothing of what was sent behind it; but a server
-// whose disk has failed may have stored some of that before it noticed. The
-// other errors answer commands that a writer does not send.
+// OnError is part of client.Handler. The errors that are not fatal answer
+// commands that a writer does not send.
 func (c *conn) OnError(e *client.Error) {
 	if !e.Fatal() || c.pending.len() == 0 {
 		c.log.Warn("error frame", "err", e)
 		return
 	}
-	if s := c.pending.at(0); !s.expired {
-		c.w.settleSent(c, s, fmt.Errorf("publish to %s: %w", c.addr, e))
-	}
-	c.pop()
-	if notStored(e) {
-		c.fail(unknown(c.addr, e))
-		return
-	}
-	c.fail(fmt.Errorf("publish to %s: %w: %w", c.addr, ErrNotExecuted, e))
+	c.onFatal(e)
 }
 
 // OnClose is part of client.Handler.
@@ -202,37 +240,58 @@ func (c *conn) OnClose(err error) {
 	wasReady := c.ready
 	c.client, c.ready = nil, false
 	if wasReady {
+		if !c.suspect {
+			c.down = w.now()
+		}
 		w.setReady()
 	}
-	c.fail(unknown(c.addr, err))
+	w.stopping = w.stopping || errors.Is(err, loop.ErrClosed)
+	if c.pending.len() > 0 {
+		c.distrust()
+		c.lose(unknown(c.addr, err))
+	}
 	if wasReady && w.o.OnDisconnect != nil {
 		defer w.o.OnDisconnect(c.addr, err) // last, in case it panics
 	}
 	switch {
-	case errors.Is(err, loop.ErrClosed):
+	case w.stopping:
 		return // the loop is in its last turn: see onLoopStopped
 	case w.closed:
 		c.log.Info("disconnected")
 		w.onConnClosed()
 		return
+	case !c.wanted():
+		c.log.Info("disconnected: not wanted any more")
+		w.forget(c)
+		return
 	case err == nil:
 		err = client.ErrClosed
 	}
+	c.onLoss(wasReady, err)
+	w.failPointless()
+	w.answerReadies()
+	w.atTurnEnd()
+}
+
+// onLoss plans the next dial after a connection was lost or not made.
+func (c *conn) onLoss(wasReady bool, err error) {
+	w := c.w
 	c.logLoss(wasReady, err)
 	var refused *client.Error
 	c.err = err
 	c.hopeless = errors.Is(err, client.ErrHTTPEndpoint) || errors.Is(err, client.ErrTLSRefused) ||
 		errors.Is(err, client.ErrAuthRequired) || !wasReady && errors.As(err, &refused)
 	w.mail.setError(err)
-	if wasReady && w.now()-c.since >= int64(stableAfter) {
-		c.redial.Reset()
+	if wasReady {
+		c.missed = 0
+		if w.now()-c.since >= int64(stableAfter) {
+			c.redial.Reset()
+		}
+		if c.found {
+			w.discovery.Soon()
+		}
 	}
-	c.dialLater(c.redial.Next())
-	if err := w.pointless(); err != nil {
-		w.failWaiting(err)
-	}
-	w.answerPings()
-	w.atTurnEnd()
+	c.dialLater()
 }
 
 // logLoss says once per outage what happened, and keeps the repetitions for
@@ -249,7 +308,14 @@ func (c *conn) logLoss(wasReady bool, err error) {
 	c.failing = c.failing || !wasReady
 }
 
-func (c *conn) dialLater(d time.Duration) {
+// dialLater plans the next dial. While an outage is young, dialling costs
+// little and coming back late costs much: a tenth of the outage is the longest
+// pause then, but a second is always allowed.
+func (c *conn) dialLater() {
+	d := c.redial.Next()
+	if !c.hopeless {
+		d = min(d, max(time.Duration(c.w.now()-c.down)/10, c.w.o.ReconnectDelay, time.Second))
+	}
 	if c.timer == nil {
 		c.timer = c.w.loop.After(d, c.dial)
 		return
@@ -259,7 +325,7 @@ func (c *conn) dialLater(d time.Duration) {
 
 // look counts for how long an answer has been owed in silence.
 func (c *conn) look() {
-	if !c.ready || c.pending.len() == 0 {
+	if !c.usable() || c.pending.len() == 0 {
 		return
 	}
 	if received := c.client.Received(); received != c.received {
@@ -279,11 +345,4 @@ func (c *conn) stop() {
 	if c.client != nil {
 		c.client.Close()
 	}
-}
-
-// setReady rebuilds the list of connections that can be used, in the order of
-// the options.
-func (w *Writer) setReady() {
-	w.ready = slices.DeleteFunc(slices.Clone(w.conns), func(c *conn) bool { return !c.ready })
-	w.turn = 0
 }

@@ -1,20 +1,32 @@
 package writer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/nsqloop/nsqloop/client"
 )
 
-// armDeadline has the deadline watched of publishes that were taken up at
-// start. All have the same time to live, so only the oldest matters, and a
-// timer that runs is always for an older one.
+// armDeadline has the deadlines watched of publishes that were taken up at
+// start: those that wait have MaxWait, and all have Timeout.
 func (w *Writer) armDeadline(start int64) {
-	if w.o.Timeout < 0 || w.deadlineArmed {
+	if w.waiting.len() > 0 {
+		if limit := w.waitLimit(); limit >= 0 {
+			w.armDeadlineAt(start + limit)
+		}
+	}
+	if w.o.Timeout >= 0 {
+		w.armDeadlineAt(start + int64(w.o.Timeout))
+	}
+}
+
+// armDeadlineAt has onDeadline run at the given moment, or before.
+func (w *Writer) armDeadlineAt(at int64) {
+	if w.deadlineAt != 0 && w.deadlineAt <= at {
 		return
 	}
-	w.deadlineArmed = true
-	d := time.Duration(start + int64(w.o.Timeout) - w.now())
+	w.deadlineAt = at
+	d := time.Duration(at - w.now())
 	if w.deadline == nil {
 		w.deadline = w.loop.After(d, w.onDeadline)
 		return
@@ -22,34 +34,77 @@ func (w *Writer) armDeadline(start int64) {
 	w.deadline.Reset(d)
 }
 
-// onDeadline ends what has run out of time.
+// waitLimit is how long a publish may wait to be sent the first time, in
+// nanoseconds; negative when there is no limit.
+func (w *Writer) waitLimit() int64 {
+	switch {
+	case w.o.MaxWait == 0:
+		return int64(w.o.Timeout)
+	case w.o.Timeout < 0:
+		return int64(w.o.MaxWait)
+	}
+	return int64(min(w.o.MaxWait, w.o.Timeout))
+}
+
+// onDeadline ends what has run out of time, and comes back for the oldest of
+// the rest.
 func (w *Writer) onDeadline() {
-	w.deadlineArmed = false
-	before := w.now() - int64(w.o.Timeout)
-	var next int64
-	for _, c := range w.conns {
-		if start := c.expire(before); start != 0 && (next == 0 || start < next) {
-			next = start
+	w.deadlineAt = 0
+	now := w.now()
+	if w.o.Timeout >= 0 {
+		limit := int64(w.o.Timeout)
+		next := w.expireChoosy(now - limit)
+		for _, c := range slices.Clone(w.conns) { // one that is not wanted any more may leave
+			if start := c.expire(now - limit); start != 0 && (next == 0 || start < next) {
+				next = start
+			}
+		}
+		if next != 0 {
+			w.armDeadlineAt(next + limit)
 		}
 	}
-	var err error
+	if limit := w.waitLimit(); limit >= 0 {
+		if next := w.expireWaiting(now - limit); next != 0 {
+			w.armDeadlineAt(next + limit)
+		}
+	}
+}
+
+// expireWaiting ends what waits since the given moment or longer, and returns
+// the start of the oldest of the rest; 0 when there is none.
+func (w *Writer) expireWaiting(startedBefore int64) (next int64) {
+	if w.waiting.len() == 0 {
+		return 0
+	}
+	err := notSentAfter(client.ErrTimeout, w.lastErr())
 	for w.waiting.len() > 0 {
 		p := w.waiting.at(0)
-		if p.start > before {
-			if next == 0 || p.start < next {
-				next = p.start
-			}
-			break
-		}
-		if err == nil {
-			err = notSentAfter(client.ErrTimeout, w.lastErr())
+		if p.start > startedBefore {
+			return p.start
 		}
 		w.end(p, err)
 		w.waiting.pop()
 	}
-	if next != 0 {
-		w.armDeadline(next)
-	}
+	return 0
+}
+
+// expireChoosy is expireWaiting for the choosy, which are in no order.
+func (w *Writer) expireChoosy(startedBefore int64) (next int64) {
+	w.choosy = slices.DeleteFunc(w.choosy, func(p publish) bool {
+		if p.start > startedBefore {
+			if next == 0 || p.start < next {
+				next = p.start
+			}
+			return false
+		}
+		cause := p.err
+		if cause == nil {
+			cause = w.lastErr()
+		}
+		w.end(&p, notSentAfter(client.ErrTimeout, cause))
+		return true
+	})
+	return next
 }
 
 // lastErr is why a connection is missing; nil when none is.

@@ -23,13 +23,28 @@
 // Always look at the result. A publish that fails without a done function is
 // logged as an error, once per burst.
 //
+// # Waiting
+//
 // Publishes wait while no connection is ready, bounded by Options.MaxPending
 // and MaxPendingBytes; beyond those they end in ErrFull. Each has
-// Options.Timeout to end in. Results of one nsqd come in the order of its
-// publishes.
+// Options.Timeout to end in, of which Options.MaxWait may pass before it is
+// sent. PublishSync and its sisters wait for room and for the outcome,
+// [Writer.Flush] for all that was published before it, [Writer.WaitReady] for a
+// connection, and [Writer.Shutdown] for the end.
+//
+// # Several nsqds
+//
+// [Policy] chooses the nsqd of each publish, among those of Options.NSQDs and
+// those that Options.Lookupds name; addresses can be added and removed at any
+// time. An nsqd that has failed a publish gets one at a time until it confirms
+// one. [Retry] says which publishes are tried again: by default those that
+// provably no nsqd has. [Writer.PublishAll] publishes to several at once.
+//
+// # Callbacks
 //
 // All callbacks run on the loop, one at a time, in the order things happened,
-// and never before the call that caused them has returned. From inside one,
+// and never before the call that caused them has returned. Results of one nsqd
+// come in the order in which it was sent the publishes. From inside a callback
 // any method of the SDK may be called, except those that wait: they return
 // client.ErrWouldBlock. A callback must not block. When the loop has stopped,
 // what is still published ends in ErrClosed on a goroutine of its own.

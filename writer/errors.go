@@ -21,6 +21,43 @@ var (
 	ErrNotExecuted = errors.New("not executed: sent behind a publish that was rejected")
 )
 
+// ErrTooFewNSQDs says that PublishAll was asked for more copies than there are
+// nsqds.
+var ErrTooFewNSQDs = errors.New("there are not so many nsqds")
+
+// ErrEncoding says that a value could not be made a body.
+var ErrEncoding = errors.New("the value cannot be encoded")
+
+// Errors of calls that change a Writer's addresses.
+var (
+	// ErrDuplicate is returned when an address is added that was added before.
+	ErrDuplicate = errors.New("the address is there already")
+
+	// ErrNotThere is returned when an address is removed that was never added.
+	ErrNotThere = errors.New("the address is not there")
+
+	// ErrLastLookupd is returned when the last nsqlookupd is removed: a writer
+	// without any would never learn of a new nsqd.
+	ErrLastLookupd = errors.New("the last nsqlookupd cannot be removed")
+)
+
+// ShutdownError is what Shutdown returns when its time was over before all
+// publishes had ended: how many it has ended itself. What came of the others,
+// Stats says.
+type ShutdownError struct {
+	NotSent uint64 // waited to be sent, and have ended in ErrClosed
+	Unknown uint64 // were sent and not answered, and have ended in client.ErrUnknownOutcome
+	Err     error  // why the time was over: that of the context
+}
+
+// Error says the numbers.
+func (e *ShutdownError) Error() string {
+	return fmt.Sprintf("shutdown: %d publishes were not sent, and of %d the outcome is unknown: %v", e.NotSent, e.Unknown, e.Err)
+}
+
+// Unwrap is Err.
+func (e *ShutdownError) Unwrap() error { return e.Err }
+
 // notSent is err about a publish of which nothing left this process.
 func notSent(err error) error { return fmt.Errorf("publish: not sent: %w", err) }
 

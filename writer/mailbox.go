@@ -170,6 +170,13 @@ func (m *mailbox) close() (tell bool) {
 	return tell
 }
 
+// isClosed reports whether nothing more is accepted.
+func (m *mailbox) isClosed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.closed
+}
+
 // pending is how many publishes and bytes are pending.
 func (m *mailbox) pending() (n, bytes int64) {
 	m.mu.Lock()

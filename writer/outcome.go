@@ -10,40 +10,50 @@ type outcome struct {
 	result Result
 	done   func(Result)
 	wait   *waiter
+	copies *copies
 }
 
-// settleSent records the end of s, which was sent on c.
-func (w *Writer) settleSent(c *conn, s *sent, err error) {
-	w.freed++
-	w.freedBytes += int64(s.size)
-	w.record(outcome{
-		result: Result{Topic: s.topic, Messages: s.messages, NSQD: c.addr, Latency: time.Duration(w.now() - s.start), Err: err},
-		done:   s.done,
-		wait:   s.wait,
-	}, s.size)
-}
+// settle records the end of p, which was sent on c.
+func (w *Writer) settle(c *conn, p *publish, err error) { w.finish(p, c.addr, err) }
 
-// end records the end of p, which was accepted and not sent.
-func (w *Writer) end(p *publish, err error) {
+// end records the end of p, which was accepted and is not sent, or not again.
+func (w *Writer) end(p *publish, err error) { w.finish(p, "", err) }
+
+// finish records the end of p, which was accepted.
+func (w *Writer) finish(p *publish, nsqd string, err error) {
+	if err != nil && p.err != nil {
+		err = p.finalErr(err)
+	}
+	r := Result{Topic: p.topic, Messages: p.messages(), NSQD: nsqd, Tries: int(p.tries), Latency: time.Duration(w.now() - p.start), Err: err}
+	w.counts.add(&r, p.size)
+	if a := p.copies; a != nil {
+		a.results[p.copy] = r
+		if a.left--; a.left > 0 {
+			return
+		}
+	}
 	w.freed++
 	w.freedBytes += int64(p.size)
-	p.err = err
-	w.refuse(p)
+	w.outstanding--
+	for _, f := range w.flushes {
+		f.ended(p.seq)
+	}
+	w.record(outcome{result: r, done: p.done, wait: p.wait, copies: p.copies})
 }
 
 // refuse records the end of p, which was never accepted.
 func (w *Writer) refuse(p *publish) {
-	w.record(outcome{
-		result: Result{Topic: p.topic, Messages: max(p.messages(), 1), Latency: time.Duration(w.now() - p.start), Err: p.err},
-		done:   p.done,
-		wait:   p.wait,
-	}, 0)
+	r := Result{Topic: p.topic, Messages: max(p.messages(), 1), Latency: time.Duration(w.now() - p.start), Err: p.err}
+	w.counts.add(&r, 0)
+	if p.copies != nil {
+		p.copies.refuse(r)
+	}
+	w.record(outcome{result: r, done: p.done, wait: p.wait, copies: p.copies})
 }
 
 // record keeps an outcome for the end of the turn: callbacks run when the
 // state is in order, and one that panics harms nothing.
-func (w *Writer) record(o outcome, size int) {
-	w.counts.add(&o.result, size)
+func (w *Writer) record(o outcome) {
 	w.outcomes = append(w.outcomes, o)
 	w.atTurnEnd()
 }
@@ -86,6 +96,7 @@ func (w *Writer) onTurnEnd() {
 	if !w.loopStopped {
 		w.drain()
 	}
+	w.finishFlushes()
 	w.finishDraining()
 	finished = true
 }
@@ -105,6 +116,8 @@ func (w *Writer) report() {
 		o := &w.outcomes[w.reported]
 		w.reported++
 		switch {
+		case o.copies != nil:
+			o.copies.report(w)
 		case o.wait != nil:
 			o.wait.settle(o.result.Err)
 		case o.done != nil:

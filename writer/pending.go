@@ -13,18 +13,32 @@ const (
 	kindDPub
 )
 
-// publish is one call, from the mailbox until it is sent.
+// publish is one call, from the mailbox until it has ended. While it is sent
+// and unanswered it stands in the ring of its connection: answers carry no id,
+// so its place there is what matches them. It keeps its bodies, so that it can
+// be sent again.
 type publish struct {
 	topic  string
 	body   []byte   // kindPub, kindDPub
 	bodies [][]byte // kindMPub
 	delay  time.Duration
-	size   int   // bytes of bodies
-	start  int64 // when the loop took it up: Writer.now
+	size   int    // bytes of bodies
+	start  int64  // when the loop took it up: Writer.now
+	sent   int64  // when it was sent last
+	seq    uint64 // the how manieth that the loop took up: see Flush
 	done   func(Result)
 	wait   *waiter // of PublishSync; nil otherwise
-	err    error   // not nil: ended before it began
-	kind   kind
+	copies *copies // of PublishAll; nil otherwise
+	avoid  *conn   // which could not store it
+	err    error   // not nil: ended before it began, or what its last try came to
+
+	together int32 // in a ring: how many left as one command, from this one on; 0 is 1
+	copy     int32 // its index in copies
+	tries    uint8 // how often it was sent
+	kind     kind
+	alone    bool // not to be batched again
+	maybe    bool // the outcome of an earlier try, err, is unknown
+	expired  bool // reported at its deadline; only its place in the order is left
 }
 
 // messages is how many messages the publish has.
@@ -35,17 +49,9 @@ func (p *publish) messages() int {
 	return 1
 }
 
-// sent is a publish whose bytes were handed to a connection: what is needed to
-// report its outcome. Answers carry no id, so the position in the connection's
-// ring is what matches them.
-type sent struct {
-	topic    string
-	start    int64
-	size     int
-	messages int
-	done     func(Result)
-	wait     *waiter
-	expired  bool // reported at its deadline; only its place in the order is left
+// expire leaves nothing of p but its place.
+func (p *publish) expire() {
+	*p = publish{size: p.size, sent: p.sent, together: p.together, expired: true}
 }
 
 // ring is a first-in-first-out queue in a circular buffer that grows by

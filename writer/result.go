@@ -12,7 +12,8 @@ import (
 type Result struct {
 	Topic    string
 	Messages int           // how many: 1, or the number of bodies of a multi-publish
-	NSQD     string        // the address it was sent to; "" when it was not sent
+	NSQD     string        // the address that it was sent to last; "" when it is not sent
+	Tries    int           // how often it was sent; more than once only as Options.Retry says
 	Latency  time.Duration // from when the loop took the publish up to its end
 	Err      error         // nil: nsqd has the messages
 }
@@ -50,7 +51,7 @@ func OutcomeOf(err error) Outcome {
 	case errors.Is(err, client.ErrMPubFailed):
 		// The same; but the original nsqd may have kept the first ones.
 		return Unknown
-	case errors.As(err, &refused):
+	case errors.As(err, &refused), errors.Is(err, ErrEncoding):
 		return Rejected
 	}
 	return NotSent
@@ -60,7 +61,8 @@ func OutcomeOf(err error) Outcome {
 // about something else.
 func isNotSent(err error) bool {
 	return errors.Is(err, ErrNotExecuted) || errors.Is(err, client.ErrNotConnected) ||
-		errors.Is(err, client.ErrTimeout) || errors.Is(err, client.ErrClosed) || errors.Is(err, ErrFull)
+		errors.Is(err, client.ErrTimeout) || errors.Is(err, client.ErrClosed) || errors.Is(err, ErrFull) ||
+		errors.Is(err, ErrTooFewNSQDs)
 }
 
 // String is the outcome in lower case.

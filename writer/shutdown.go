@@ -15,9 +15,10 @@ import (
 //     client.ErrUnknownOutcome what was
 //  4. the connections are closed
 //
-// It waits for all of it and returns nil when step 3 had nothing to do, and an
-// error that wraps ctx.Err() otherwise. The loop must run. Called on the loop
-// it would wait for itself: it returns client.ErrWouldBlock and does nothing.
+// It waits for all of it and returns nil when step 3 had nothing to do, and a
+// *ShutdownError, which wraps ctx.Err(), otherwise. The loop must run. Called
+// on the loop it would wait for itself: it returns client.ErrWouldBlock and
+// does nothing.
 //
 // When the loop shuts down, it does the same for its Writers, unasked.
 func (w *Writer) Shutdown(ctx context.Context) error {
@@ -33,19 +34,31 @@ func (w *Writer) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	cut := make(chan bool, 1)
-	if err := w.loop.Post(func() {
-		cut <- !w.closed
-		w.close()
-	}); err != nil {
+	cut := make(chan *ShutdownError, 1)
+	if err := w.loop.Post(func() { cut <- w.cutOff() }); err != nil {
 		return nil
 	}
-	wasCut := <-cut
+	e := <-cut
 	<-w.stopped
-	if wasCut {
-		return fmt.Errorf("shutdown: publishes were pending: %w", ctx.Err())
+	if e == nil {
+		return nil
 	}
-	return nil
+	e.Err = ctx.Err()
+	return e
+}
+
+// cutOff closes, and says how what was pending when that began has ended. It is
+// nil when nothing was pending any more.
+func (w *Writer) cutOff() *ShutdownError {
+	w.drain() // what was called before Shutdown
+	if w.outstanding == 0 {
+		w.close()
+		return nil
+	}
+	before := w.counts.outcomes
+	w.close()
+	after := w.counts.outcomes
+	return &ShutdownError{NotSent: after[NotSent] - before[NotSent], Unknown: after[Unknown] - before[Unknown]}
 }
 
 // Close ends the Writer at once: what is pending ends in ErrClosed when it was
@@ -69,9 +82,7 @@ func (w *Writer) closeMailbox() {
 func (w *Writer) onLoopShutdown(done func()) {
 	w.leaving = true
 	w.closeMailbox()
-	if err := w.pointless(); err != nil {
-		w.failWaiting(err)
-	}
+	w.failPointless()
 	w.whenDrained(func() {
 		w.close()
 		done()
@@ -98,16 +109,7 @@ func (w *Writer) finishDraining() {
 
 // drained reports whether nothing is pending.
 func (w *Writer) drained() bool {
-	if w.waiting.len() > 0 || w.reported < len(w.outcomes) || !w.mail.empty() {
-		return false
-	}
-	for _, c := range w.conns {
-		// What has expired was reported.
-		if c.pending.len() > c.expired {
-			return false
-		}
-	}
-	return true
+	return w.outstanding == 0 && w.reported == len(w.outcomes) && w.mail.empty()
 }
 
 // close ends everything that is pending and closes the connections. The
@@ -117,15 +119,16 @@ func (w *Writer) close() {
 		return
 	}
 	w.closed = true
+	w.discovery.Stop()
 	w.failWaiting(errClosed)
 	for _, c := range w.conns {
-		c.fail(unknown(c.addr, ErrClosed))
+		c.lose(unknown(c.addr, ErrClosed))
 		c.stop()
 	}
-	for _, p := range w.pings {
-		p.answer <- fmt.Errorf("ping: %w", ErrClosed)
+	for _, answer := range w.readies {
+		answer <- ErrClosed
 	}
-	w.pings = nil
+	w.readies = nil
 	for _, t := range []interface{ Stop() bool }{w.deadline, w.looker} {
 		if t != nil {
 			t.Stop()

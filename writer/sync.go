@@ -36,10 +36,10 @@ func (w *Writer) DeferredPublishSync(ctx context.Context, topic string, delay ti
 // waiting goroutine may move it to waitAbandoned except while it is
 // waitSending, when the body is being copied.
 const (
-	waitTurn      uint32 = iota // in the mailbox or in the writer's queue
+	waitTurn      uint32 = iota // in the mailbox or in the writer's queue, and nowhere else
 	waitRoom                    // not yet counted in
 	waitSending                 // its bytes are being written
-	waitSent                    // unanswered
+	waitSent                    // unanswered, or to be tried again with an unknown outcome
 	waitSettled                 // the outcome is in, or about to be in, the chan
 	waitAbandoned               // nobody waits any more
 )
@@ -55,9 +55,15 @@ type waiter struct {
 // waiters are reused, so that a publish that waits allocates nothing.
 var waiters = sync.Pool{New: func() any { return &waiter{outcome: make(chan error, 1)} }}
 
-// begin claims the publish for sending, and reports whether anybody still
-// waits for it.
-func (wt *waiter) begin() bool { return wt.state.CompareAndSwap(waitTurn, waitSending) }
+// begin claims the publish for sending, for the first time or again, and
+// reports whether anybody still waits for it.
+func (wt *waiter) begin() bool {
+	return wt.state.CompareAndSwap(waitTurn, waitSending) || wt.state.CompareAndSwap(waitSent, waitSending)
+}
+
+// unsend says that what was sent is nowhere, and waits to be sent again. It
+// reports whether anybody still waits for it.
+func (wt *waiter) unsend() bool { return wt.state.CompareAndSwap(waitSent, waitTurn) }
 
 // settle hands the outcome over, if anybody still waits for it.
 func (wt *waiter) settle(err error) {

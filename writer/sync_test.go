@@ -138,16 +138,16 @@ func TestWriter_SyncWaitsForRoom(t *testing.T) {
 }
 
 // Statements 103 and 110.
-func TestWriter_Ping(t *testing.T) {
+func TestWriter_WaitReady(t *testing.T) {
 	l, s := startReal(t)
 	w := mustRealWriter(t, l, s)
-	if err := w.Ping(t.Context()); err != nil {
+	if err := w.WaitReady(t.Context()); err != nil {
 		t.Error(err)
 	}
 	if err := w.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if err := w.Ping(t.Context()); !errors.Is(err, writer.ErrClosed) {
+	if err := w.WaitReady(t.Context()); !errors.Is(err, writer.ErrClosed) {
 		t.Errorf("after Shutdown: got %v, want %v", err, writer.ErrClosed)
 	}
 
@@ -155,7 +155,7 @@ func TestWriter_Ping(t *testing.T) {
 	g.w = g.writer(writer.Options{NSQDs: []string{"a:4150"}})
 	ctx, cancel := context.WithCancel(context.Background())
 	err := make(chan error, 1)
-	g.background(func() { err <- g.w.Ping(ctx) })
+	g.background(func() { err <- g.w.WaitReady(ctx) })
 	g.run(time.Second)
 	cancel()
 	var dns *net.DNSError
@@ -165,7 +165,7 @@ func TestWriter_Ping(t *testing.T) {
 	s2 := g.mock(0)
 	s2.OnAccept = func(c *mocknsqd.Conn) bool { return true }
 	s2.Identify = "nonsense"
-	g.background(func() { err <- g.w.Ping(context.Background()) })
+	g.background(func() { err <- g.w.WaitReady(context.Background()) })
 	g.run(time.Second)
 	s2.Identify = "OK"
 	g.runUntil(func() bool { return len(err) == 1 })

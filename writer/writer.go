@@ -4,16 +4,13 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/nsqloop/nsqloop/client"
-	"github.com/nsqloop/nsqloop/internal/backoff"
+	"github.com/nsqloop/nsqloop/client/lookup"
 	"github.com/nsqloop/nsqloop/loop"
 )
-
-// run is how many publishes of a turn go to one nsqd before the next one gets
-// some: enough that each connection's write carries many.
-const run = 64
 
 // Writer publishes to a set of nsqds. Its methods may be called from any
 // goroutine.
@@ -25,30 +22,40 @@ type Writer struct {
 
 	// What follows belongs to the loop.
 
-	epoch time.Time // when it started
-	conns []*conn   // in the order of the options
-	ready []*conn   // those of them that can be used
-	turn  int       // index in ready: whose turn it is
-	left  int       // publishes left of its run
+	epoch     time.Time // when it started
+	conns     []*conn   // in the order of the options, then of becoming known
+	discovery *lookup.Poller
+	ready     []*conn      // those of conns that are connected: see setReady
+	choose    func() *conn // which of them: see chooser
+	turn      int          // index in ready: whose turn it is
+	left      int          // publishes left of its run
 
-	waiting ring[publish] // accepted, for want of a connection with room not sent
-	spare   []publish     // the mailbox's other buffer
+	waiting      ring[publish] // accepted, for want of a connection with room not sent
+	choosy       []publish     // the same, of those that cannot go just anywhere or are tried again
+	spare        []publish     // the mailbox's other buffer
+	spareBatches [][]publish
+	bodies       [][]byte // of a batch
 
-	outcomes      []outcome // of publishes that have ended, not yet reported
-	reported      int       // how many of outcomes are
-	reporting     bool
-	scheduled     bool  // onTurnEnd will run
-	freed         int64 // publishes and bytes that have ended since the last release
-	freedBytes    int64
-	deadline      loop.Timer // of the oldest publish with one
-	deadlineArmed bool
-	looker        loop.Timer // for connections that owe answers
-	looking       bool
-	unseen        unseen
+	seq         uint64 // publishes ever taken up
+	outstanding int    // those of them that have not ended
 
-	pings    []*ping
+	outcomes   []outcome // of publishes that have ended, not yet reported
+	reported   int       // how many of outcomes are
+	reporting  bool
+	scheduled  bool  // onTurnEnd will run
+	freed      int64 // publishes and bytes that have ended since the last release
+	freedBytes int64
+	deadline   loop.Timer // of the publish that ends first
+	deadlineAt int64      // Writer.now: when it fires; 0: it does not run
+	looker     loop.Timer // for connections that owe answers
+	looking    bool
+	unseen     unseen
+
+	readies  []chan error // of WaitReady: have room for the answer
+	flushes  []*flush
 	draining []func()      // what to call when nothing is pending any more
 	leaving  bool          // the loop is shutting down
+	stopping bool          // the loop is in its last turn
 	closed   bool          // everything was ended
 	stopped  chan struct{} // closed when the last connection is
 
@@ -57,6 +64,12 @@ type Writer struct {
 	remove func() // takes back the loop's OnShutdown and OnStop
 
 	counts counts
+
+	// config guards the addresses that were added, so that adding and
+	// removing can say at once, on any goroutine, whether they are in order.
+	config   sync.Mutex
+	nsqds    []string
+	lookupds []lookup.Server
 
 	drainFunc   func() // w.drain, w.onTurnEnd: made once
 	turnEndFunc func()
@@ -72,9 +85,12 @@ func New(l loop.Loop, o Options) (*Writer, error) {
 	}
 	w := &Writer{loop: l, o: o, log: o.Logger.With("writer", o.Name), stopped: make(chan struct{})}
 	w.drainFunc, w.turnEndFunc = w.drain, w.onTurnEnd
-	for _, addr := range o.NSQDs {
-		w.conns = append(w.conns, &conn{w: w, addr: addr, log: w.log.With("nsqd", addr)})
+	w.choose = w.chooser()
+	w.nsqds = slices.Clone(o.NSQDs)
+	if w.lookupds, err = lookup.ParseAll(o.Lookupds); err != nil {
+		return nil, fmt.Errorf("writer options: Lookupds: %w", err)
 	}
+	w.discovery = w.discover()
 	drain, stop := l.OnShutdown(w.onLoopShutdown), l.OnStop(w.onLoopStopped)
 	w.remove = func() { drain(); stop() }
 	if err := l.Post(w.start); err != nil {
@@ -90,12 +106,12 @@ func (w *Writer) start() {
 	if w.closed {
 		return
 	}
-	for _, c := range w.conns {
-		c.redial = backoff.NewReconnect(backoff.ReconnectOptions{
-			Initial: w.o.ReconnectDelay,
-			Max:     w.o.MaxReconnectDelay,
-		}, w.loop.Now, w.loop.Rand())
-		c.dial()
+	for _, addr := range w.o.NSQDs {
+		w.addDirect(addr)
+	}
+	servers, _ := lookup.ParseAll(w.o.Lookupds) // New has read them
+	for _, at := range servers {
+		w.discovery.Add(at)
 	}
 }
 
@@ -190,11 +206,15 @@ func (w *Writer) refuseAll() {
 			if p.err == nil {
 				p.err = errClosed
 			}
+			r := Result{Topic: p.topic, Messages: max(p.messages(), 1), Err: p.err}
 			switch {
+			case p.copies != nil:
+				p.copies.refuse(r)
+				p.copies.report(nil)
 			case p.wait != nil:
 				p.wait.settle(p.err)
 			case p.done != nil:
-				p.done(Result{Topic: p.topic, Messages: max(p.messages(), 1), Err: p.err})
+				p.done(r)
 			}
 		}
 	}
@@ -219,16 +239,24 @@ func (w *Writer) drain() {
 	for i := range batch {
 		p := &batch[i]
 		p.start = now
-		switch {
-		case p.err != nil:
+		if p.err != nil {
 			w.refuse(p)
+			continue
+		}
+		w.seq++
+		p.seq = w.seq
+		w.outstanding++
+		switch {
+		case p.copies != nil:
+			w.spread(p)
 		case w.closed:
 			w.end(p, errClosed)
-		case w.waiting.len() == 0 && w.send(p):
+		case w.waiting.len() == 0 && w.sendTo(w.choose(), p):
 		default:
 			w.wait(p)
 		}
 	}
+	w.sendGathered()
 	w.armDeadline(now)
 	clear(batch)
 	if cap(batch) <= mailboxKeep {
@@ -255,7 +283,10 @@ func (w *Writer) wait(p *publish) {
 // pointless is the error of a publish that had better not wait; nil when it
 // may.
 func (w *Writer) pointless() error {
-	if len(w.ready) > 0 {
+	switch {
+	case w.closed:
+		return errClosed
+	case len(w.ready) > 0:
 		return nil
 	}
 	if err := w.hopeless(); err != nil {
@@ -267,13 +298,22 @@ func (w *Writer) pointless() error {
 	return nil
 }
 
-// dialling reports whether a connection is being made.
-func (w *Writer) dialling() bool {
-	return slices.ContainsFunc(w.conns, func(c *conn) bool { return c.client != nil })
+// failPointless ends what waits, if there is no point in it any more.
+func (w *Writer) failPointless() {
+	if err := w.pointless(); err != nil {
+		w.failWaiting(err)
+	}
 }
 
-// hopeless is why no connection is to be expected; nil when one is.
+// mayFindMore reports whether nsqlookupd can name nsqds that are not known yet.
+func (w *Writer) mayFindMore() bool { return len(w.o.Lookupds) > 0 }
+
+// hopeless is why no connection is to be expected; nil when one is, if only
+// because an nsqd may yet be added or found.
 func (w *Writer) hopeless() error {
+	if w.mayFindMore() {
+		return nil
+	}
 	for _, c := range w.conns {
 		if !c.hopeless {
 			return nil
@@ -288,52 +328,48 @@ func (w *Writer) failWaiting(err error) {
 		w.end(w.waiting.at(0), err)
 		w.waiting.pop()
 	}
+	for i := range w.choosy {
+		w.end(&w.choosy[i], err)
+	}
+	clear(w.choosy)
+	w.choosy = w.choosy[:0]
 }
 
-// send hands p to a connection with room, and reports whether it did or p
-// needs none any more.
-func (w *Writer) send(p *publish) bool {
-	c := w.pick()
+// sendTo hands p to a connection, if there is one, and reports whether it did
+// or p needs none any more.
+func (w *Writer) sendTo(c *conn, p *publish) bool {
 	if c == nil {
 		return false
 	}
-	if p.wait == nil {
-		c.send(p)
-		return true
-	}
-	if !p.wait.begin() {
+	if p.wait != nil && !p.wait.begin() {
 		w.left++ // nobody waits for it any more
 		w.end(p, errClosed)
 		return true
 	}
+	if p.copies != nil {
+		p.copies.at[p.copy] = c.addr
+	}
+	if w.o.Batch > 1 {
+		if p.kind == kindPub && !p.alone && p.copies == nil {
+			c.gather(p)
+			return true
+		}
+		c.sendBatches() // what came first leaves first
+	}
 	c.send(p)
-	p.wait.state.Store(waitSent)
 	return true
-}
-
-// pick is the connection for the next publish: round robin in runs over those
-// that are ready, passing over those without room. nil when there is none.
-func (w *Writer) pick() *conn {
-	if len(w.ready) == 0 {
-		return nil
-	}
-	for range len(w.ready) + 1 {
-		c := w.ready[w.turn]
-		if w.left > 0 && c.hasRoom() {
-			w.left--
-			return c
-		}
-		w.turn, w.left = w.turn+1, run
-		if w.turn == len(w.ready) {
-			w.turn = 0
-		}
-	}
-	return nil
 }
 
 // pump sends what waits, as far as there is room.
 func (w *Writer) pump() {
-	for w.waiting.len() > 0 && len(w.ready) > 0 && w.send(w.waiting.at(0)) {
+	if len(w.ready) == 0 {
+		return
+	}
+	if len(w.choosy) > 0 {
+		w.sendChoosy()
+	}
+	for w.waiting.len() > 0 && w.sendTo(w.choose(), w.waiting.at(0)) {
 		w.waiting.pop()
 	}
+	w.sendGathered()
 }

@@ -63,6 +63,8 @@ type given struct {
 	s  []*mocknsqd.NSQD
 	w  *writer.Writer
 	rs *results
+
+	before []int // see counts
 }
 
 func start(t *testing.T, nsqds int, o writer.Options) *given {
@@ -107,6 +109,32 @@ func (g *given) publish(names ...string) {
 	for _, name := range names {
 		g.w.Publish("t", []byte(name), g.rs.as(name))
 	}
+}
+
+// refuse is a script of an nsqd that refuses the message with that body.
+func refuse(body string, code wire.Code, detail string) func(*mocknsqd.Conn, *wire.Command) bool {
+	return func(c *mocknsqd.Conn, cmd *wire.Command) bool {
+		if string(cmd.Body) != body {
+			return false
+		}
+		c.Fail(code, detail)
+		return true
+	}
+}
+
+// full is a script of an nsqd whose disk is full.
+func full(c *mocknsqd.Conn, cmd *wire.Command) bool {
+	switch cmd.Verb {
+	case wire.Pub:
+		c.Fail(wire.CodePubFailed, "PUB failed disk full")
+	case wire.MPub:
+		c.Fail(wire.CodeMPubFailed, "MPUB failed disk full")
+	case wire.DPub:
+		c.Fail(wire.CodeDPubFailed, "DPUB failed disk full")
+	default:
+		return false
+	}
+	return true
 }
 
 // Statements 90, 92, 104 and 106: every publish is called back once, in order,
@@ -272,15 +300,9 @@ func TestWriter_UnknownWhenTheConnectionBreaks(t *testing.T) {
 
 // Statement 116: a fatal error in the middle of a pipeline.
 func TestWriter_FatalErrorInAPipeline(t *testing.T) {
-	g := start(t, 1, writer.Options{})
+	g := start(t, 1, writer.Options{Retry: writer.RetryNone})
 	g.do(func() {
-		g.s[0].Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
-			if string(cmd.Body) == "bad" {
-				c.Fail(wire.CodeBadMessage, "PUB message too big 8 > 7")
-				return true
-			}
-			return false
-		}
+		g.s[0].Script = refuse("bad", wire.CodeBadMessage, "PUB message too big 8 > 7")
 	})
 	g.do(func() { g.publish("first", "bad", "third", "fourth") })
 	g.run(time.Second)
@@ -303,13 +325,7 @@ func TestWriter_FatalErrorEndsTheConnectionAtOnce(t *testing.T) {
 		g := start(t, nsqds, writer.Options{})
 		g.do(func() {
 			for _, s := range g.s {
-				s.Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
-					if string(cmd.Body) == "bad" {
-						c.Fail(wire.CodeBadMessage, "PUB message too big 8 > 7")
-						return true
-					}
-					return false
-				}
+				s.Script = refuse("bad", wire.CodeBadMessage, "PUB message too big 8 > 7")
 			}
 			g.w.Publish("t", []byte("bad"), func(r writer.Result) {
 				g.rs.as("bad")(r)
@@ -330,13 +346,7 @@ func TestWriter_FailedStoreInAPipeline(t *testing.T) {
 	} {
 		g := start(t, 1, writer.Options{})
 		g.do(func() {
-			g.s[0].Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
-				if string(cmd.Body) == "bad" {
-					c.Fail(wire.CodePubFailed, detail)
-					return true
-				}
-				return false
-			}
+			g.s[0].Script = refuse("bad", wire.CodePubFailed, detail)
 		})
 		g.do(func() { g.publish("first", "bad", "third") })
 		g.run(time.Second)
@@ -879,15 +889,22 @@ func TestNew_ChecksOptions(t *testing.T) {
 		{writer.Options{}, "NSQDs"},
 		{writer.Options{NSQDs: []string{"a"}}, "NSQDs"},
 		{writer.Options{NSQDs: []string{"a:nsq"}}, "NSQDs"},
-		{writer.Options{NSQDs: []string{"a:1", "a:1"}}, "listed twice"},
+		{writer.Options{NSQDs: []string{"a:1", "a:1"}}, "a:1: the address is there already"},
 		{writer.Options{NSQDs: ok, MaxPending: -1}, "MaxPending"},
 		{writer.Options{NSQDs: ok, MaxPendingBytes: -1}, "MaxPendingBytes"},
 		{writer.Options{NSQDs: ok, Window: -1}, "Window"},
 		{writer.Options{NSQDs: ok, MaxMsgSize: -1}, "MaxMsgSize"},
 		{writer.Options{NSQDs: ok, MaxBodySize: -1}, "MaxBodySize"},
 		{writer.Options{NSQDs: ok, MaxDelay: -1}, "MaxDelay"},
+		{writer.Options{NSQDs: ok, MaxWait: -1}, "MaxWait"},
+		{writer.Options{NSQDs: ok, Batch: -1}, "Batch"},
+		{writer.Options{NSQDs: ok, Policy: "random"}, "Policy"},
+		{writer.Options{NSQDs: ok, Retry: "always"}, "Retry"},
+		{writer.Options{Lookupds: []string{"ftp://l:4161"}}, "Lookupds"},
+		{writer.Options{NSQDs: ok, LookupdPollInterval: time.Microsecond}, "LookupdPollInterval"},
+		{writer.Options{NSQDs: ok, LookupdPollJitter: 1.5}, "LookupdPollJitter"},
 		{writer.Options{NSQDs: ok, ReconnectDelay: -1}, "ReconnectDelay"},
-		{writer.Options{NSQDs: ok, ReconnectDelay: time.Minute}, "ReconnectDelay"},
+		{writer.Options{NSQDs: ok, ReconnectDelay: time.Minute}, "MaxReconnectDelay"},
 		{writer.Options{NSQDs: ok, Client: client.Options{SampleRate: 100}}, "Client.SampleRate"},
 	} {
 		if _, err := writer.New(g.client, row.o); err == nil || !strings.Contains(err.Error(), row.want) {
@@ -931,8 +948,9 @@ func TestWriter_WouldBlock(t *testing.T) {
 			"PublishSync":         g.w.PublishSync(ctx, "t", []byte("x")),
 			"MultiPublishSync":    g.w.MultiPublishSync(ctx, "t", [][]byte{[]byte("x")}),
 			"DeferredPublishSync": g.w.DeferredPublishSync(ctx, "t", 0, []byte("x")),
-			"Ping":                g.w.Ping(ctx),
+			"WaitReady":           g.w.WaitReady(ctx),
 			"Shutdown":            g.w.Shutdown(ctx),
+			"Flush":               g.w.Flush(ctx),
 		} {
 			if !errors.Is(err, client.ErrWouldBlock) {
 				t.Errorf("%s: got %v, want %v", name, err, client.ErrWouldBlock)
