@@ -111,7 +111,10 @@ func setFromTOML(fs *flag.FlagSet, f *flag.Flag, value any) error {
 		if n, ok := value.(int64); ok {
 			return fs.Set(f.Name, (time.Duration(n) * time.Millisecond).String())
 		}
-		return setString(fs, f, value, "a string with a unit, or an integer of milliseconds")
+		if text, ok := value.(string); ok && fs.Set(f.Name, text) == nil {
+			return nil
+		}
+		return errors.New(`must be a string with a unit, as "1m30s", or an integer of milliseconds`)
 	case int, int64:
 		if n, ok := value.(int64); ok {
 			return fs.Set(f.Name, strconv.FormatInt(n, 10))
@@ -136,13 +139,9 @@ func setFromTOML(fs *flag.FlagSet, f *flag.Flag, value any) error {
 			return text, ok
 		})
 	}
-	return setString(fs, f, value, "a string")
-}
-
-func setString(fs *flag.FlagSet, f *flag.Flag, value any, want string) error {
 	text, ok := value.(string)
 	if !ok {
-		return errors.New("must be " + want)
+		return errors.New("must be a string")
 	}
 	return fs.Set(f.Name, text)
 }

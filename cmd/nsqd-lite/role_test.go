@@ -36,8 +36,11 @@ func newFake(env map[string]string, args ...string) *fake {
 func TestRun_Usage(t *testing.T) {
 	dir := t.TempDir()
 	broken := filepath.Join(dir, "broken.toml")
-	if err := os.WriteFile(broken, []byte("tcp_address ="), 0o600); err != nil {
-		t.Fatal(err)
+	unitless := filepath.Join(dir, "unitless.toml")
+	for path, text := range map[string]string{broken: "tcp_address =", unitless: `msg_timeout = "5"`} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, row := range []struct {
 		name     string
@@ -89,6 +92,7 @@ func TestRun_Usage(t *testing.T) {
 		{"TLS required of whom", []string{"nsqd", "--tls-required=tcp"}, 2, "", "true, false or tcp-https"},
 		{"file of secrets", []string{"nsqd", "--data-path=:memory:", "--tcp-address=127.0.0.1:0", "--http-address=", "--auth-static=" + filepath.Join(dir, "none.json")}, 1, "", "none.json"},
 		{"no config", []string{"nsqd", "--config=" + filepath.Join(dir, "none.toml")}, 1, "", "none.toml"},
+		{"a duration of the config without a unit", []string{"nsqd", "--config=" + unitless}, 1, "", `unitless.toml: msg_timeout: must be a string with a unit, as "1m30s"`},
 		{"broken config", []string{"nsqd", "--config=" + broken}, 1, "", "broken.toml"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
