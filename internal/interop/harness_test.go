@@ -94,11 +94,7 @@ func embedded(t *testing.T) *target {
 
 // built is nsqd-lite as a program, built once.
 var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "nsqloop-interop-")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "nsqd-lite")
+	bin := filepath.Join(scratch, "nsqd-lite")
 	build := exec.Command("go", "build", "-o", bin, "./cmd/nsqd-lite")
 	build.Dir = filepath.Join("..", "..") // the module that it belongs to knows what it needs
 	out, err := build.CombinedOutput()
@@ -108,11 +104,16 @@ var built = sync.OnceValues(func() (string, error) {
 	return bin, nil
 })
 
+// scratch is a directory for what is built or installed once.
+var scratch string
+
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if bin, err := built(); err == nil {
-		os.RemoveAll(filepath.Dir(bin))
+	var err error
+	if scratch, err = os.MkdirTemp("", "nsqloop-interop-"); err != nil {
+		log.Fatal(err)
 	}
+	code := m.Run()
+	os.RemoveAll(scratch)
 	os.Exit(code)
 }
 
