@@ -7,18 +7,9 @@ import (
 	"slices"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/server/datapath"
 	"github.com/nsqloop/nsqloop/server/journal"
 )
-
-// A message's sequence begins with the serial number of its topic, so that an
-// id is unique in the whole server. What is left, 44 bits, is as many messages
-// as a topic takes in half a year at a million per second; what comes after
-// that repeats the ids of another topic, as nsqd's ids do all the time.
-const sequenceBits = 44
-
-// storedBody bounds a body that is read back. It is not MaxMsgSize, which may
-// be lower than it was when the message was stored.
-const storedBody = 256 << 20
 
 // topic returns the topic of that name; nil when there is none.
 func (s *Server) topic(name string) *topic { return s.byName[name] }
@@ -125,13 +116,13 @@ func (t *topic) open(fs journal.FS, serial uint64) error {
 	}
 	j, found, err := journal.Open(journal.Options{
 		FS:           fs,
-		FirstSeq:     serial << sequenceBits,
+		FirstSeq:     serial << datapath.SequenceBits,
 		SegmentBytes: segment,
 		RetainAge:    age,
 		RetainBytes:  bytes,
 		Volatile:     !t.onDisk,
 		NeverSync:    !t.onDisk || o.Sync == SyncNever,
-		MaxBody:      max(storedBody, o.MaxMsgSize),
+		MaxBody:      max(datapath.MaxBody, o.MaxMsgSize),
 		Blocks:       &t.s.blocks,
 		Log: func(level slog.Level, msg string, args ...any) {
 			t.log.Log(context.Background(), level, msg, args...)
@@ -150,7 +141,7 @@ func (t *topic) open(fs journal.FS, serial uint64) error {
 // enter makes the channels of a topic whose journal is open, and puts it in its
 // place.
 func (s *Server) enter(t *topic) {
-	s.serial = max(s.serial, t.j.NextSeq()>>sequenceBits)
+	s.serial = max(s.serial, t.j.NextSeq()>>datapath.SequenceBits)
 	for _, cur := range t.j.Cursors() {
 		t.enter(newChannel(t, cur))
 	}
@@ -186,13 +177,13 @@ func (s *Server) recoverTopics() error {
 		if err == nil {
 			err = errs[i]
 		}
-		if errs[i] == nil && t.j.NextSeq()>>sequenceBits > 0 {
+		if errs[i] == nil && t.j.NextSeq()>>datapath.SequenceBits > 0 {
 			s.enter(t)
 		}
 	}
 	for i := 0; i < len(topics) && err == nil; i++ {
 		t := topics[i]
-		if t.j.NextSeq()>>sequenceBits > 0 {
+		if t.j.NextSeq()>>datapath.SequenceBits > 0 {
 			continue
 		}
 		if err = t.open(s.path.topic(t.name), s.serial+1); err == nil {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/server/datapath"
 	"github.com/nsqloop/nsqloop/server/journal"
 	"github.com/nsqloop/nsqloop/server/journal/journaltest"
 )
@@ -171,10 +172,10 @@ func takeEverything(t *testing.T, s *Server, l *bareLoop) map[string]map[string]
 // returns the file and the bytes that were hit.
 func strike(t *testing.T, d *journaltest.Disk, dir string, dice *rand.Rand) (path, how string, from, to int64) {
 	t.Helper()
-	files := append(d.Files(), metadataFile)
+	files := append(d.Files(), datapath.ListFile)
 	path = files[dice.IntN(len(files))]
-	if path == metadataFile {
-		path = filepath.Join(dir, metadataFile)
+	if path == datapath.ListFile {
+		path = filepath.Join(dir, datapath.ListFile)
 		b, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
@@ -209,7 +210,7 @@ func strike(t *testing.T, d *journaltest.Disk, dir string, dice *rand.Rand) (pat
 func TestDamage_AnywhereInTheDataPath(t *testing.T) {
 	dir := t.TempDir()
 	whole := damageable(t, dir)
-	list, err := os.ReadFile(filepath.Join(dir, metadataFile))
+	list, err := os.ReadFile(filepath.Join(dir, datapath.ListFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +234,7 @@ func TestDamage_AnywhereInTheDataPath(t *testing.T) {
 	for seed := range uint64(*damageCases) {
 		dice := rand.New(rand.NewPCG(seed, 3))
 		d := whole.Clone(dice)
-		if err := os.WriteFile(filepath.Join(dir, metadataFile), list, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, datapath.ListFile), list, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		path, how, from, to := strike(t, d, dir, dice)

@@ -4,17 +4,22 @@ import (
 	"errors"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/server/datapath"
 )
 
 // Errors of starting a server.
 var (
 	// ErrLocked is wrapped by the error of New and Start when another process
 	// holds the data path.
-	ErrLocked = errors.New("data path in use")
+	ErrLocked = datapath.ErrLocked
 
 	// ErrForeignData is wrapped by the error of New and Start when the data
 	// path holds messages that nsqd has left there.
-	ErrForeignData = errors.New("data path holds the queue files of nsqd")
+	ErrForeignData = datapath.ErrForeign
+
+	// ErrUnfinishedImport is wrapped by the error of New and Start when the
+	// data path is what an import has left that did not come to its end.
+	ErrUnfinishedImport = datapath.ErrUnfinished
 )
 
 // Errors of a running server.

@@ -1,55 +1,35 @@
 package server
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
 	"github.com/nsqloop/nsqloop/loop"
+	"github.com/nsqloop/nsqloop/server/datapath"
 	"github.com/nsqloop/nsqloop/server/journal"
 )
 
-// metadataFile lists topics and channels in the data path, as nsqd does, for
-// tools that read it there. The server has it all in its journals, and reads
-// the file only when one of those is damaged: see rebuild.
-const metadataFile = "nsqd.dat"
-
-// metadataDelay is how long changes are gathered before the file is written.
+// metadataDelay is how long changes are gathered before the list of topics for
+// other tools is written. The server has it all in its journals, and reads the
+// list only when one of those is damaged, see rebuild, or when nsqd has
+// written it, see adopt.
 const metadataDelay = 50 * time.Millisecond
-
-// metadata is the content of the file.
-type metadata struct {
-	Topics      []metadataTopic `json:"topics"` // null when there are none
-	Version     string          `json:"version"`
-	LiteVersion string          `json:"lite_version"` // nsqd does not look at it
-}
-
-type metadataTopic struct {
-	Name     string            `json:"name"`
-	Paused   bool              `json:"paused"`
-	Channels []metadataChannel `json:"channels"` // null when there are none
-}
-
-type metadataChannel struct {
-	Name   string `json:"name"`
-	Paused bool   `json:"paused"`
-	Number uint32 `json:"lite_number,omitempty"` // its cursor's; nsqd does not look at it
-}
 
 // metadataWriter keeps the file like the server's state, a little later.
 type metadataWriter struct {
-	s       *Server
-	timer   loop.Timer
-	waiting bool   // timer runs
-	version uint64 // of the state
-	failed  bool
-	listed  map[string]*metadataTopic // what the file said at the start
+	s           *Server
+	timer       loop.Timer
+	waiting     bool   // timer runs
+	version     uint64 // of the state
+	failed      bool
+	listed      map[string]*datapath.Topic // what the file said at the start
+	foreign     []datapath.Topic           // what nsqd has left there
+	foreignPath string                     // where
 
 	// mu makes writing one thing at a time: off the loop, and at the end on
 	// it. It guards written, the version in the file.
@@ -96,17 +76,13 @@ func (m *metadataWriter) finish() {
 }
 
 // save writes a version of the state unless a newer one is there.
-func (m *metadataWriter) save(state *metadata, version uint64) error {
+func (m *metadataWriter) save(state *datapath.List, version uint64) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if version <= m.written {
 		return nil
 	}
-	data, err := json.Marshal(state)
-	if err != nil {
-		return fmt.Errorf("encode metadata: %w", err)
-	}
-	if err := replaceFile(filepath.Join(m.s.path.dir, metadataFile), data); err != nil {
+	if err := datapath.WriteList(m.s.path.dir, state); err != nil {
 		return fmt.Errorf("write metadata: %w", err)
 	}
 	m.written = version
@@ -116,22 +92,22 @@ func (m *metadataWriter) save(state *metadata, version uint64) error {
 // note says when the file cannot be written any more. Nothing depends on it.
 func (m *metadataWriter) note(err error) {
 	if err != nil && !m.failed {
-		m.s.log.Warn("list of topics for other tools cannot be written", "file", metadataFile, "err", err)
+		m.s.log.Warn("list of topics for other tools cannot be written", "file", datapath.ListFile, "err", err)
 	}
 	m.failed = err != nil
 }
 
 // metadataState is what there is to be written.
-func (s *Server) metadataState() *metadata {
-	m := &metadata{Version: Version, LiteVersion: s.o.LiteVersion}
+func (s *Server) metadataState() *datapath.List {
+	m := &datapath.List{Version: Version, LiteVersion: &s.o.LiteVersion}
 	for _, t := range s.topics {
 		if t.ephemeral {
 			continue
 		}
-		mt := metadataTopic{Name: t.name, Paused: t.paused()}
+		mt := datapath.Topic{Name: t.name, Paused: t.paused()}
 		for _, ch := range t.channels {
 			if !ch.ephemeral {
-				mt.Channels = append(mt.Channels, metadataChannel{ch.name, ch.cur.Paused(), ch.cur.Number()})
+				mt.Channels = append(mt.Channels, datapath.Channel{Name: ch.name, Paused: ch.cur.Paused(), Number: ch.cur.Number()})
 			}
 		}
 		m.Topics = append(m.Topics, mt)
@@ -139,82 +115,76 @@ func (s *Server) metadataState() *metadata {
 	return m
 }
 
-// checkMetadata looks at the file that is there, before it is overwritten. One
-// that another program wrote is kept under another name.
+// checkMetadata looks at the list that is there, before it is overwritten. One
+// that nsqd wrote is kept under another name.
 func (s *Server) checkMetadata() {
-	path := filepath.Join(s.path.dir, metadataFile)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	list, path, err := datapath.ReadList(s.path.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return
-	}
-	var found struct {
-		Topics      []metadataTopic `json:"topics"`
-		LiteVersion *string         `json:"lite_version"`
-	}
-	if err == nil {
-		err = json.Unmarshal(data, &found)
-	}
-	if err != nil {
+	case err != nil:
 		s.log.Warn("list of topics is damaged: it is written again from the journals", "file", path, "err", err)
 		return
-	}
-	if found.LiteVersion == nil {
-		aside := path + ".nsqd"
-		s.log.Warn("list of topics is another program's: its topics are not here", "file", path, "keptAs", aside, "err", os.Rename(path, aside))
+	case list.LiteVersion == nil:
+		s.metadata.foreign, s.metadata.foreignPath = list.Topics, path
 		return
 	}
-	s.metadata.listed = make(map[string]*metadataTopic, len(found.Topics))
-	for i := range found.Topics {
-		s.metadata.listed[found.Topics[i].Name] = &found.Topics[i]
+	s.metadata.listed = make(map[string]*datapath.Topic, len(list.Topics))
+	for i := range list.Topics {
+		s.metadata.listed[list.Topics[i].Name] = &list.Topics[i]
 	}
+}
+
+// adopt makes the topics and channels that nsqd has left, which has left no
+// messages in them, or the server would not have started. It runs before there
+// are clients.
+func (s *Server) adopt() error {
+	path := s.metadata.foreignPath
+	if path == "" {
+		return nil
+	}
+	for _, topic := range s.metadata.foreign {
+		if !wire.ValidName(topic.Name) || wire.Ephemeral(topic.Name) {
+			s.log.Warn("topic of nsqd's is not made: its name is not valid", "topic", topic.Name)
+			continue
+		}
+		t := s.byName[topic.Name]
+		if t == nil {
+			var err error
+			if t, err = s.openTopic(topic.Name); err != nil {
+				return err
+			}
+		}
+		for _, ch := range topic.Channels {
+			if !wire.ValidName(ch.Name) || wire.Ephemeral(ch.Name) {
+				s.log.Warn("channel of nsqd's is not made: its name is not valid", "topic", topic.Name, "channel", ch.Name)
+				continue
+			}
+			if t.channel(ch.Name) == nil {
+				cur := t.j.CreateCursor(ch.Name, journal.CursorOptions{})
+				cur.SetPaused(ch.Paused)
+				t.enter(newChannel(t, cur))
+			}
+		}
+		if topic.Paused {
+			t.j.Hold(true)
+		}
+		if err := t.j.WriteEvents(); err != nil {
+			return fmt.Errorf("write journal of topic %s: %w", topic.Name, err)
+		}
+		s.fsync.cover(t, true)
+	}
+	aside := path + ".nsqd"
+	s.log.Warn("list of topics was nsqd's: its topics and channels have been made here", "file", path, "topics", len(s.metadata.foreign), "keptAs", aside, "err", os.Rename(path, aside))
+	s.metadata.foreign = nil
+	return nil
 }
 
 // rebuild makes the channels that a damaged journal does not know any more and
-// the list for other tools does. The list can be a little older than the
-// journal: a channel that the journal has known and does not have was deleted,
-// unless the journal is doubtful. What a channel that is made again had read
-// and finished is not known, so it is given all that is on disk once more. It
-// touches nothing but t.
-func (t *topic) rebuild(listed *metadataTopic) {
-	if listed == nil {
-		return
-	}
-	last := t.j.LastCursor()
-	known := map[string]bool{}
-	for _, cur := range t.j.Cursors() {
-		known[cur.Name()] = true
-	}
-	for _, ch := range listed.Channels {
-		if known[ch.Name] || ch.Number <= last && !t.doubtful || !wire.ValidName(ch.Name) || wire.Ephemeral(ch.Name) {
-			continue
-		}
-		cur := t.j.CreateCursor(ch.Name, journal.CursorOptions{})
-		cur.Rewind(t.j.Start(), func(uint64, uint32) {}) // nothing of it is in flight
-		cur.SetPaused(ch.Paused)
+// the list for other tools does. It touches nothing but t.
+func (t *topic) rebuild(listed *datapath.Topic) {
+	for _, cur := range datapath.Rebuild(t.j, t.doubtful, listed) {
 		t.log.Error("the journal has lost a channel: it is made again from the list of topics, and given all that is on disk",
-			"channel", ch.Name, "depth", cur.Depth())
+			"channel", cur.Name(), "depth", cur.Depth())
 	}
-	if listed.Paused && t.doubtful && len(known) == 0 {
-		t.j.Hold(true)
-	}
-}
-
-// replaceFile writes a file so that at any moment there is the old one or the
-// new one.
-func replaceFile(path string, data []byte) error {
-	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // the first error says what is wrong
-	}
-	return err
 }

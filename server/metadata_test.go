@@ -9,12 +9,14 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nsqloop/nsqloop/server/datapath"
 )
 
 // readMetadata is the file's content; "" without one.
 func readMetadata(t *testing.T, dir string) string {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(dir, metadataFile))
+	b, err := os.ReadFile(filepath.Join(dir, datapath.ListFile))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
@@ -44,7 +46,7 @@ func TestMetadata_Form(t *testing.T) { // 202, 210
 		}
 	})
 	want(`[{"name":"t","paused":true,"channels":[{"name":"c","paused":true,"lite_number":1}]}]`)
-	info, err := os.Stat(filepath.Join(dir, metadataFile))
+	info, err := os.Stat(filepath.Join(dir, datapath.ListFile))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the file's mode is %v, %v", info.Mode(), err)
 	}
@@ -72,7 +74,7 @@ func TestMetadata_ChangesAreGathered(t *testing.T) {
 		t.Errorf("the file has %s", got)
 	}
 	// An older state that comes late does not replace a newer one.
-	old := &metadata{Version: "old"}
+	old := &datapath.List{Version: "old"}
 	if err := w.s.metadata.save(old, before); err != nil || strings.Contains(readMetadata(t, dir), "old") {
 		t.Errorf("an older state is written, %v", err)
 	}
@@ -110,7 +112,7 @@ func TestMetadata_IsNotNeeded(t *testing.T) {
 			w := newWorld(t, Options{DataPath: dir})
 			w.publish("t", "x")
 			w.stop()
-			path := filepath.Join(dir, metadataFile)
+			path := filepath.Join(dir, datapath.ListFile)
 			if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 				t.Fatal(err)
 			}
@@ -122,7 +124,7 @@ func TestMetadata_IsNotNeeded(t *testing.T) {
 			var log strings.Builder
 			w.start(Options{DataPath: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 			w.sleep(metadataDelay)
-			if got := readMetadata(t, dir); !strings.Contains(got, `"t"`) || w.names() != "t()" {
+			if got := readMetadata(t, dir); !strings.Contains(got, `"t"`) || w.names() != map[bool]string{true: "t() z()", false: "t()"}[name == "of nsqd"] {
 				t.Errorf("topics %s, the file has %s", w.names(), got)
 			}
 			if warned := strings.Contains(log.String(), "level=WARN"); warned != (name != "missing") {
@@ -138,7 +140,7 @@ func TestMetadata_IsNotNeeded(t *testing.T) {
 
 func TestMetadata_CannotBeWritten(t *testing.T) {
 	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, metadataFile+".tmp"), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, datapath.ListFile+".tmp"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	var log strings.Builder

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/server/datapath"
 )
 
 // kill ends the server as SIGKILL does: nothing is written any more, and the
@@ -215,26 +216,29 @@ func TestDataPath_MustExist(t *testing.T) {
 	}
 }
 
-func TestDataPath_OfNSQDIsRefused(t *testing.T) {
+// What nsqd has left is never ignored: with messages the start is refused, and
+// the error names the way out; topics and channels alone are taken over.
+func TestDataPath_OfNSQD(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a[b]*") // what a pattern would misread
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	o := Options{DataPath: dir}
-	for name, refused := range map[string]bool{
-		"nsqd.dat": false, "t.diskqueue.000000.dat.bad": false,
-		"t.diskqueue.meta.dat": true, "t:c.diskqueue.000001.dat": true,
+	for name, want := range map[string]error{
+		"t.diskqueue.000000.dat.bad": nil, "t.diskqueue.meta.dat.1.tmp": nil,
+		"t.diskqueue.meta.dat": ErrForeignData, "t:c.diskqueue.000001.dat": ErrForeignData,
+		datapath.Staging: ErrUnfinishedImport,
 	} {
 		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte("1\n0,0\n0,9\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		s, err := New(newBareLoop(), o)
-		if got := errors.Is(err, ErrForeignData); got != refused {
-			t.Errorf("with %s: %v", name, err)
+		if !errors.Is(err, want) {
+			t.Fatalf("with %s: %v", name, err)
 		}
-		if refused && err != nil && !strings.Contains(err.Error(), name) {
-			t.Errorf("the error does not name %s: %v", name, err)
+		if want == ErrForeignData && !strings.Contains(err.Error(), "nsqd-lite data import "+dir) {
+			t.Errorf("with %s the error names no way out: %v", name, err)
 		}
 		if err == nil {
 			if err := s.Close(); err != nil {
@@ -247,25 +251,32 @@ func TestDataPath_OfNSQDIsRefused(t *testing.T) {
 	}
 }
 
-func TestDataPath_NamesOfDirectoriesDiffer(t *testing.T) {
-	names := []string{"a", "A", "aA", "Aa", "AA", "aa", ".", "..", "a.", "a..", ".a", "con", "CON", "nul.x", "a-b", "A-", "a_", "x.y", "9", strings.Repeat("Z", 64)}
-	seen := map[string]string{}
-	for _, name := range names {
-		dir := dirName(name)
-		if other, ok := seen[strings.ToLower(dir)]; ok {
-			t.Errorf("%q and %q share the directory %q", name, other, dir)
+func TestDataPath_TopicsOfNSQDAreTakenOver(t *testing.T) {
+	for _, name := range []string{"nsqd.dat", "nsqd.631.dat"} {
+		dir := t.TempDir()
+		o := Options{DataPath: dir}
+		for file, content := range map[string]string{
+			name: `{"topics":[{"name":"t","paused":true,"channels":[{"name":"c","paused":true},{"name":"d#ephemeral","paused":false}]},` +
+				`{"name":"u","paused":false,"channels":null},{"name":"no good","paused":false,"channels":null}],"version":"1.2.1"}`,
+			"t:c.diskqueue.meta.dat": "0\n3,0\n3,0\n", // read to its end
+		} {
+			if err := os.WriteFile(filepath.Join(dir, file), []byte(content), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
-		seen[strings.ToLower(dir)] = name
-		if dir != strings.ToLower(dir) || strings.HasSuffix(dir, ".") || len(dir) > 255 || filepath.Base(dir) != dir {
-			t.Errorf("the directory of %q is %q", name, dir)
+		w := newWorld(t, o)
+		for range 2 {
+			if got, want := w.names(), "t(c) u()"; got != want {
+				t.Errorf("%s: topics and channels %s, want %s", name, got, want)
+			}
+			if c := w.channel("t", "c"); !c.Paused || !w.s.topic("t").paused() {
+				t.Errorf("%s: the pauses are lost", name)
+			}
+			w.kill()
+			w.start(o)
 		}
-		if back, ok := topicName(dir); !ok || back != name {
-			t.Errorf("directory %q is read as %q, %v; want %q", dir, back, ok, name)
-		}
-	}
-	for _, dir := range []string{"topic+", "topic++", "topic+a+", "topic+A", "topic+a+1", "topic++-b", "topic+a.", "other", "topic+a b", "topic+x#ephemeral"} {
-		if name, ok := topicName(dir); ok {
-			t.Errorf("directory %q is taken for the topic %q", dir, name)
+		if _, err := os.Stat(filepath.Join(dir, name+".nsqd")); err != nil {
+			t.Errorf("%s is not kept: %v", name, err)
 		}
 	}
 }

@@ -129,6 +129,9 @@ func (s *Server) open() error {
 		if err = s.recoverTopics(); err != nil {
 			return err
 		}
+		if err = s.adopt(); err != nil {
+			return err
+		}
 	}
 	if s.o.TCPAddress != "" {
 		var err error

@@ -238,7 +238,7 @@ func explain(err error, o *server.Options, role string) (text string, code int) 
 		return fmt.Sprintf("%sfailed to lock data-path: open %s: no such file or directory; make it, or name another with --data-path",
 			nsqd, o.DataPath), code
 	case errors.Is(err, server.ErrForeignData):
-		return nsqd + err.Error() + "; name an empty directory with --data-path", code
+		return nsqd + err.Error() + "; or name an empty directory with --data-path", code
 	}
 	for _, l := range []struct{ flag, addr string }{
 		{"tcp-address", o.TCPAddress},

@@ -37,6 +37,14 @@ func (e usageError) Unwrap() error { return e.err }
 // usagef makes a usageError.
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// coded is an error with an exit code of its own.
+type coded struct {
+	error
+	code int
+}
+
+func (f coded) Unwrap() error { return f.error }
+
 // exitCode is an end that needs no more words.
 type exitCode int
 
@@ -192,6 +200,9 @@ func report(p process, cmd *cobra.Command, err error) int {
 		return exitUsage
 	}
 	fmt.Fprintf(p.stderr, "%s: %v\n", cmd.CommandPath(), err)
+	if f := (coded{}); errors.As(err, &f) {
+		return f.code
+	}
 	return exitFailed
 }
 

@@ -22,6 +22,7 @@ func verbs(p process) []verb {
 		p.topicVerb(),
 		p.channelVerb(),
 		p.nodeVerb(),
+		p.dataVerb(),
 		p.toFileVerb(),
 		p.toHTTPVerb(),
 		p.toNSQVerb(),

@@ -21,10 +21,13 @@ var rooms = map[string]room{
 	"server/journal":             {not: "topics, channels, clients, the clock"},
 	"server/journal/journaltest": {ours: "server/journal", not: "topics, channels, clients, the clock"},
 	"server/lookup":              {not: "sockets, HTTP, the clock"},
-	"server":                     {ours: "loop internal/backoff internal/layer internal/wire server/journal server/lookup", outside: "github.com/prometheus/client_golang/...", not: "the SDK"},
+	"server/diskqueue":           {not: "journals, servers, the clock"},
+	"server/datapath":            {ours: "internal/wire server/diskqueue server/journal", not: "loops, clients, the clock"},
+	"server/offline":             {ours: "internal/wire server/datapath server/diskqueue server/journal", not: "loops, servers, clients, the clock, the command line"},
+	"server":                     {ours: "loop internal/backoff internal/layer internal/wire server/datapath server/journal server/lookup", outside: "github.com/prometheus/client_golang/...", not: "the SDK"},
 	"server/nsqtest":             {ours: "server server/journal/journaltest loop", not: "the SDK"},
 
-	"cmd/nsqd-lite":                  {ours: "server loop client reader writer internal/option cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
+	"cmd/nsqd-lite":                  {ours: "server server/offline loop client reader writer internal/option cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
 	"cmd/nsqd-lite/internal/loadgen": {ours: "client reader writer loop", outside: "github.com/HdrHistogram/hdrhistogram-go", not: "the server, the command line"},
 	"cmd/nsqd-lite/internal/...":     {ours: "client reader writer loop cmd/nsqd-lite/internal/...", not: "the server, the command line"},
 
@@ -50,6 +53,7 @@ var mayReadClock = map[string]string{
 	"server/nsqtest/proxy.go": "it delays and throttles real sockets",
 
 	"cmd/nsqd-lite/internal/stats":   "asking each interval, outside any loop",
+	"cmd/nsqd-lite/meter.go":         "how long work still takes is real time",
 	"cmd/nsqd-lite/service.go":       "a service manager is told at intervals, also while there is no loop yet",
 	"cmd/nsqd-lite/internal/gencert": "certificates are valid from now on",
 	"cmd/nsqd-lite/internal/loadgen": "it measures real time",

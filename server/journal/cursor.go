@@ -51,6 +51,7 @@ type Cursor struct {
 	gaps          []gap  // in order
 	gapAhead      int64  // messages in gaps, without the deferred ones
 	messages      uint64
+	gone          int64 // outstanding messages whose records could not be read when the journal was opened
 	ahead         readAhead
 	freshLast     bool // the last delivery was a fresh message
 	oldest        struct {

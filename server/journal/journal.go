@@ -94,6 +94,7 @@ type Journal struct {
 	scratch   readAhead
 
 	deferred []deferral // beyond the frontier, the uncommitted ones last
+	shared   []shared   // appended for some cursors alone, not committed
 
 	cursors     []*Cursor
 	nextCursor  uint32
@@ -153,7 +154,11 @@ func (j *Journal) Commit() error {
 	j.tailSegment().end = j.end.pos
 	j.unflushed = true
 	j.events.deferrals(j, from)
-	j.advance()
+	if len(j.shared) > 0 {
+		j.advanceShared()
+	} else {
+		j.advance()
+	}
 	j.trim()
 	return nil
 }
@@ -216,6 +221,7 @@ func (j *Journal) takeBack() {
 	}
 	j.cutTail()
 	j.tail = j.end
+	j.shared = j.shared[:0]
 	n := len(j.deferred)
 	for n > 0 && j.deferred[n-1].seq >= j.end.seq {
 		n--

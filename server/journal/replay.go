@@ -291,7 +291,7 @@ func (c *replayed) close(first, end uint64) {
 
 // lift takes a message out of the list or heap it is in, and its segment's
 // count.
-func (c *replayed) lift(slot uint32) {
+func (c *Cursor) lift(slot uint32) {
 	e := c.out.get(slot)
 	if e.state == stateDeferred {
 		c.heap.remove(&c.out, slot)
@@ -366,7 +366,9 @@ func (c *replayed) resolve() error {
 				if err != nil {
 					return err
 				}
-				c.j.lost(max(at.seq, v.from), min(next.seq, v.to), "outstanding messages are damaged", "cursor", c.name, "sequence", at.seq)
+				from, to := max(at.seq, v.from), min(next.seq, v.to)
+				c.gone += c.unaccounted(from, to)
+				c.j.lost(from, to, "outstanding messages are damaged", "cursor", c.name, "sequence", at.seq)
 				at = next
 				continue
 			case err != nil:

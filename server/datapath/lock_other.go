@@ -1,16 +1,16 @@
 //go:build !(linux || darwin || freebsd || netbsd || openbsd || dragonfly || windows)
 
-package server
+package datapath
 
 import (
 	"fmt"
 	"os"
 )
 
-// lockDir opens the directory and locks nothing: these systems have no lock
+// Lock opens the directory and locks nothing: these systems have no lock
 // that both holds a directory and vanishes with the process. Whoever runs two
 // servers on one data path here is not stopped.
-func lockDir(dir string) (*os.File, error) {
+func Lock(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open data path: %w", err)

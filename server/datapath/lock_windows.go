@@ -1,4 +1,4 @@
-package server
+package datapath
 
 import (
 	"fmt"
@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// lockDir opens a file in the directory that no one else may open meanwhile: a
+// Lock opens a file in the directory that no one else may open meanwhile: a
 // directory itself cannot be locked here. The file vanishes with the process,
 // however that ends.
-func lockDir(dir string) (*os.File, error) {
+func Lock(dir string) (*os.File, error) {
 	path := filepath.Join(dir, "nsqd-lite.lock")
 	name, err := syscall.UTF16PtrFromString(path)
 	if err != nil {

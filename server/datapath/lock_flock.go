@@ -1,6 +1,6 @@
 //go:build linux || darwin || freebsd || netbsd || openbsd || dragonfly
 
-package server
+package datapath
 
 import (
 	"fmt"
@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// lockDir takes the same lock as nsqd does, an advisory one on the directory
+// Lock takes the same lock as nsqd does, an advisory one on the directory
 // itself, so that neither starts on the other's data. It vanishes with the
 // process, however that ends. The words of the error are nsqd's.
-func lockDir(dir string) (*os.File, error) {
+func Lock(dir string) (*os.File, error) {
 	f, err := os.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open data path: %w", err)
