@@ -91,6 +91,9 @@ func New(o Options) (*Engine, error) {
 		InputLimit:  o.InputLimit,
 		Recover:     true,
 	})
+	if o.OnCallback != nil {
+		e.core.Probe().Timed = (&stopwatch{tell: o.OnCallback}).press
+	}
 	if o.SlowCallback > 0 {
 		e.watch = newWatchdog(e.core.Probe(), o.SlowCallback, o.Logger)
 	}

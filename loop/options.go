@@ -24,6 +24,12 @@ type Options struct {
 	// up to a quarter later. 0 means 100 ms, negative is off.
 	SlowCallback time.Duration
 
+	// OnCallback, when not nil, is called on the loop after each callback with
+	// how long it held the loop, for measurements. It must not block, panic or
+	// call the loop. It costs two looks at the clock for each callback, and
+	// nothing when it is nil.
+	OnCallback func(took time.Duration)
+
 	// DrainTimeout bounds the drains when Run ends. 0 means 10 s, negative is
 	// no bound.
 	DrainTimeout time.Duration

@@ -125,6 +125,11 @@ type Options struct {
 	// ready is lost, or closed (err is nil then).
 	OnDisconnect func(nsqd string, err error)
 
+	// OnResult, when not nil, is called with how each publish went, before its
+	// done: for measurements. It runs on the loop, must not block, and must not
+	// call the Writer.
+	OnResult func(Result)
+
 	// Client is how the connections introduce themselves.
 	Client client.Options
 

@@ -85,6 +85,7 @@ func New(l loop.Loop, o Options) (*Writer, error) {
 	}
 	w := &Writer{loop: l, o: o, log: o.Logger.With("writer", o.Name), stopped: make(chan struct{})}
 	w.drainFunc, w.turnEndFunc = w.drain, w.onTurnEnd
+	w.counts.onResult = o.OnResult
 	w.choose = w.chooser()
 	w.nsqds = slices.Clone(o.NSQDs)
 	if w.lookupds, err = lookup.ParseAll(o.Lookupds); err != nil {

@@ -18,6 +18,8 @@ var rooms = map[string]room{
 	"reader/middleware": {ours: "reader", not: "the loop, connections, where messages come from"},
 	"writer":            {ours: "client client/lookup loop internal/wire internal/backoff internal/option", not: "consuming, the server, frames"},
 
+	"nsqprom": {ours: "loop reader writer", outside: "github.com/prometheus/client_golang/...", not: "how messages flow, or what is published"},
+
 	"server/journal":             {not: "topics, channels, clients, the clock"},
 	"server/journal/journaltest": {ours: "server/journal", not: "topics, channels, clients, the clock"},
 	"server/lookup":              {not: "sockets, HTTP, the clock"},
@@ -31,7 +33,7 @@ var rooms = map[string]room{
 	"cmd/nsqd-lite/internal/loadgen": {ours: "client reader writer loop", outside: "github.com/HdrHistogram/hdrhistogram-go", not: "the server, the command line"},
 	"cmd/nsqd-lite/internal/...":     {ours: "client reader writer loop cmd/nsqd-lite/internal/...", not: "the server, the command line"},
 
-	"examples/...": {ours: "client loop reader server writer", not: "anything a user cannot import"},
+	"examples/...": {ours: "client client/lookup loop nsqprom reader server writer", not: "anything a user cannot import"},
 
 	"internal/tidy":     {not: "anything but files"},
 	"internal/testcert": {not: "whose certificates it makes"},
@@ -49,6 +51,7 @@ var mayReadClock = map[string]string{
 	"cmd/nsqd-lite/serve.go": "the drain timeout of a process bounds the loop itself",
 	"internal/bench":         "it measures real time, in a process of its own",
 
+	"nsqprom/measure.go":      "how long a handler takes is measured around it, on whatever goroutine it runs",
 	"server/nsqtest/wait.go":  "a test waits for a server on real sockets, in real time",
 	"server/nsqtest/proxy.go": "it delays and throttles real sockets",
 

@@ -62,6 +62,10 @@ type Probe struct {
 	// (Watched is false), on the loop. It may be nil.
 	Started func()
 	Watched atomic.Bool
+
+	// Timed is called on the loop before each callback, with true, and after
+	// the last one of a turn, with false. It may be nil.
+	Timed func(starts bool)
 }
 
 func (p *Probe) enter(k Kind, name *string, pc uintptr) {
@@ -72,13 +76,21 @@ func (p *Probe) enter(k Kind, name *string, pc uintptr) {
 		p.pc.Store(pc)
 	}
 	p.seq.Store(p.n<<4 | uint64(k))
+	if p.Timed != nil {
+		p.Timed(true)
+	}
 	if p.Started != nil && !p.Watched.Load() {
 		p.Watched.Store(true)
 		p.Started()
 	}
 }
 
-func (p *Probe) idle() { p.seq.Store(p.n << 4) }
+func (p *Probe) idle() {
+	p.seq.Store(p.n << 4)
+	if p.Timed != nil {
+		p.Timed(false)
+	}
+}
 
 // Busy says whether a callback runs. Any goroutine may ask.
 func (p *Probe) Busy() bool { return p.seq.Load()&15 != 0 }
