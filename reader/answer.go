@@ -135,6 +135,9 @@ func (r *Reader) settle(a answer) {
 			r.log.Warn("message discarded", "nsqd", m.NSQD, "id", m.ID, "attempts", m.Attempts, "err", a.err)
 		}
 		r.stats.Finished++
+		if a.kind == finishCalmly {
+			r.stats.Discarded++
+		}
 		c.client.Finish(wire.ID(m.ID))
 	case giveBack:
 		r.stats.Returned++
@@ -175,7 +178,7 @@ func (r *Reader) outcome(o outcome, err error) {
 		p := Pause{Level: r.throttle.level(), Duration: r.throttle.pause(), Err: err}
 		r.stats.Pauses++
 		r.ready.halt(r.now())
-		r.pauseTimer = r.loop.After(p.Duration, r.onPauseOver)
+		r.pauseTimer, r.pauseEnds = r.loop.After(p.Duration, r.onPauseOver), r.loop.Now().Add(p.Duration)
 		r.log.Info("backoff", "level", p.Level, "pause", p.Duration, "err", err)
 		if r.o.OnBackoff != nil {
 			r.emit(func() { r.o.OnBackoff(p) })
@@ -191,7 +194,7 @@ func (r *Reader) outcome(o outcome, err error) {
 
 // onPauseOver ends a pause: one message will show whether things work again.
 func (r *Reader) onPauseOver() {
-	r.pauseTimer = nil
+	r.pauseTimer, r.pauseEnds = nil, time.Time{}
 	r.throttle.over()
 	r.ready.probe(r.now())
 	r.sendReady()

@@ -41,24 +41,32 @@ const (
 // Outcomes are ignored inside a pause because they belong to messages that
 // were under way when it began: a burst of failures is one failure. A neutral
 // outcome while probing starts the pause again, for the probe is used up and
-// has proved nothing.
+// has proved nothing. With atOnce a success goes down to level 0.
 type throttle struct {
 	strategy backoff.Strategy
+	atOnce   bool // one success is enough
 	phase    phase
 }
 
 // newThrottle makes the throttle for the options o.
 func newThrottle(o *Options, random *rand.Rand) throttle {
-	if o.MaxBackoff < 0 {
-		return throttle{strategy: backoff.Off{}}
+	return throttle{strategy: newStrategy(o, random), atOnce: o.ResumeAtOnce}
+}
+
+func newStrategy(o *Options, random *rand.Rand) backoff.Strategy {
+	switch {
+	case o.MaxBackoff < 0, o.Backoff == NoBackoff:
+		return backoff.Off{}
+	case o.BackoffFunc != nil:
+		return backoff.NewCustom(o.BackoffFunc, o.MaxBackoff)
+	case o.Backoff == Exponential:
+		return backoff.NewExponential(backoffUnit, o.MaxBackoff)
+	case o.Backoff == FullJitter:
+		return backoff.NewFullJitter(backoffUnit, o.MaxBackoff, random)
+	case o.Backoff == EqualJitter:
+		return backoff.NewEqualJitter(backoffUnit, o.MaxBackoff, random)
 	}
-	switch o.Backoff {
-	case Exponential:
-		return throttle{strategy: backoff.NewExponential(backoffUnit, o.MaxBackoff)}
-	case FullJitter:
-		return throttle{strategy: backoff.NewFullJitter(backoffUnit, o.MaxBackoff, random)}
-	}
-	return throttle{strategy: backoff.NewTimer(backoff.TimerOptions{Max: o.MaxBackoff})}
+	return backoff.NewTimer(backoff.TimerOptions{Max: o.MaxBackoff})
 }
 
 // result takes the outcome of one message.
@@ -69,6 +77,9 @@ func (t *throttle) result(o outcome) verdict {
 	switch o {
 	case success:
 		t.strategy.Success()
+		for t.atOnce && t.strategy.Level() > 0 {
+			t.strategy.Success()
+		}
 	case failure:
 		t.strategy.Failure()
 	}

@@ -74,6 +74,10 @@ func TestThrottle_Strategies(t *testing.T) {
 		{"211 exponential", Options{Backoff: Exponential}, "fofof", "halt(1,2s) probe halt(2,4s) probe halt(3,8s)"},
 		{"211 exponential stops climbing", Options{Backoff: Exponential, MaxBackoff: 5 * time.Second}, "fofof", "halt(1,2s) probe halt(2,4s) probe halt(2,4s)"},
 		{"232 off", Options{MaxBackoff: -1}, "fffsn", "- - - - -"},
+		{"232 off by name", Options{Backoff: NoBackoff}, "fffsn", "- - - - -"},
+		{"a function of the level", Options{BackoffFunc: func(level int) time.Duration { return time.Duration(level*level) * time.Second }, MaxBackoff: 8 * time.Second},
+			"fofofofosos", "halt(1,1s) probe halt(2,4s) probe halt(3,8s) probe halt(3,8s) probe halt(2,4s) probe halt(1,1s)"},
+		{"one success is enough", Options{ResumeAtOnce: true}, "fofofos", "halt(1,3.584s) probe halt(2,7.168s) probe halt(3,10.752s) probe resume"},
 	} {
 		th := makeThrottle(t, tt.o)
 		if got := play(&th, tt.events); got != tt.want {
@@ -83,13 +87,15 @@ func TestThrottle_Strategies(t *testing.T) {
 }
 
 func TestThrottle_FullJitterIsBoundedAndReplays_212(t *testing.T) {
-	one, two := makeThrottle(t, Options{Backoff: FullJitter}), makeThrottle(t, Options{Backoff: FullJitter})
-	got := play(&one, "fofofof")
-	if again := play(&two, "fofofof"); got != again {
-		t.Errorf("the same seed gave\n %s and\n %s", got, again)
-	}
-	if d := one.pause(); d < 0 || d >= 16*time.Second {
-		t.Errorf("fourth pause is %v, want below 16s", d)
+	for strategy, least := range map[Backoff]time.Duration{FullJitter: 0, EqualJitter: 8 * time.Second} {
+		one, two := makeThrottle(t, Options{Backoff: strategy}), makeThrottle(t, Options{Backoff: strategy})
+		got := play(&one, "fofofof")
+		if again := play(&two, "fofofof"); got != again {
+			t.Errorf("%s: the same seed gave\n %s and\n %s", strategy, got, again)
+		}
+		if d := one.pause(); d < least || d >= 16*time.Second {
+			t.Errorf("%s: fourth pause is %v, want %v to 16s", strategy, d, least)
+		}
 	}
 }
 
@@ -111,8 +117,9 @@ func TestThrottle_LeavingTakesAsManySuccessesAsFailures_209(t *testing.T) {
 func TestThrottle_Properties(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		o := Options{
-			Backoff:    rapid.SampledFrom([]Backoff{Linear, Exponential, FullJitter}).Draw(rt, "strategy"),
-			MaxBackoff: time.Duration(rapid.IntRange(1, 300).Draw(rt, "max")) * time.Second,
+			Backoff:      rapid.SampledFrom([]Backoff{Linear, Exponential, FullJitter, EqualJitter}).Draw(rt, "strategy"),
+			ResumeAtOnce: rapid.Bool().Draw(rt, "atOnce"),
+			MaxBackoff:   time.Duration(rapid.IntRange(1, 300).Draw(rt, "max")) * time.Second,
 		}
 		th := newThrottle(&o, rand.New(rand.NewPCG(1, 1)))
 		for range rapid.IntRange(1, 80).Draw(rt, "n") {

@@ -83,6 +83,7 @@ func (c *conn) join() {
 	c.timer.Stop()
 	c.armed = false
 	c.state, c.since = subscribed, r.now()
+	c.node.err = nil
 	c.msgTimeout, c.maxMsgTimeout = int64(info.MsgTimeout), int64(info.MaxMsgTimeout)
 	limit := max(info.MaxRdyCount, 1)
 	log := r.log.With("nsqd", c.node.addr)

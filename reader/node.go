@@ -31,6 +31,7 @@ type node struct {
 	redial *backoff.Reconnect
 	timer  loop.Timer // of the next dial; nil when none is due
 	down   int64      // since when there is no subscription
+	err    error      // why the last connection ended; nil while subscribed
 }
 
 // wanted says whether the node is to be connected.
@@ -79,7 +80,7 @@ func (r *Reader) onConnClosed(c *conn, before connState, err error) {
 	if n.conn != c {
 		panic("reader: a connection closed that its node does not have")
 	}
-	n.conn = nil
+	n.conn, n.err = nil, err
 	if r.leaving {
 		r.finishWhenDone()
 		return

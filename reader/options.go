@@ -34,12 +34,21 @@ const (
 	Linear Backoff = "linear"
 
 	// Exponential is go-nsq's: 2 s, 4 s, 8 s and so on. A level that would
-	// pass MaxBackoff is not reached.
+	// pass MaxBackoff is not reached, but for the first.
 	Exponential Backoff = "exponential"
 
-	// FullJitter is a random part of what Exponential is.
-	FullJitter Backoff = "full jitter"
+	// FullJitter is a random part of what Exponential is, and EqualJitter half
+	// of that and a random part of the other half. They are for many readers
+	// that fail together, and should not all come back together.
+	FullJitter  Backoff = "full jitter"
+	EqualJitter Backoff = "equal jitter"
+
+	// NoBackoff is no pauses at all.
+	NoBackoff Backoff = "off"
 )
+
+// backoffs are all of them.
+var backoffs = []Backoff{Linear, Exponential, FullJitter, EqualJitter, NoBackoff}
 
 // backoffUnit is what Exponential doubles: go-nsq's backoff_multiplier.
 const backoffUnit = time.Second
@@ -105,9 +114,18 @@ type Options struct {
 	// Backoff is how pauses grow that follow failures. "" means Linear.
 	Backoff Backoff
 
+	// BackoffFunc, if set, says how long the pause of a level is, instead of
+	// Backoff. Levels begin with 1. It runs on the loop, once for each step up
+	// or down, and what it says is cut to MaxBackoff, where steps up end.
+	BackoffFunc func(level int) time.Duration
+
 	// MaxBackoff is the longest such pause. 0 means 128 s, negative means
 	// that failures never pause the reader.
 	MaxBackoff time.Duration
+
+	// ResumeAtOnce lets one success end backoff, at whatever level, as nsqjs
+	// does. Otherwise it takes as many as there were failures.
+	ResumeAtOnce bool
 
 	// FinishErrorsBackOff lets it count as a failure when nsqd refuses a
 	// finish because the message's time was over: the handler is too slow.
@@ -134,8 +152,14 @@ type Options struct {
 	// after each poll. Connections that exist stay, whatever it returns.
 	Filter func(nsqds []string) []string
 
-	// RedistributeInterval is how often ready counts are moved when there
-	// are more connections than MaxInFlight: away from connections without a
+	// AdaptiveShare gives a connection that has had fewer messages in flight
+	// than its share only about twice as many as it had, and the rest to those
+	// that could use more. One that fills what it has been left gets its equal
+	// share back at once. Without it shares stay equal.
+	AdaptiveShare bool
+
+	// RedistributeInterval is how often adaptive shares are looked at, and
+	// ready counts moved when there are more connections than MaxInFlight: away from connections without a
 	// message for LowReadyIdleTimeout, and from those that had theirs for
 	// LowReadyTimeout. 0 means 5 s, 10 s and 30 s.
 	RedistributeInterval time.Duration
@@ -277,8 +301,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("SerialBy, Batch.Handler: want one of them: a batch has no order of keys")
 	case o.MaxRequeueDelay < 0:
 		return fmt.Errorf("MaxRequeueDelay %v: want a positive duration, or 0 for the default", o.MaxRequeueDelay)
-	case o.Backoff != Linear && o.Backoff != Exponential && o.Backoff != FullJitter:
-		return fmt.Errorf("Backoff %q: want %q, %q or %q", o.Backoff, Linear, Exponential, FullJitter)
+	case !slices.Contains(backoffs, o.Backoff):
+		return fmt.Errorf("Backoff %q: want one of %q", o.Backoff, backoffs)
 	case o.LookupdPollInterval < time.Millisecond:
 		return fmt.Errorf("LookupdPollInterval %v: want at least 1ms, or 0 for the default", o.LookupdPollInterval)
 	case o.LookupdPollJitter > 1:

@@ -41,7 +41,7 @@ func TestOptions_ErrorNamesTheFieldAndTheRule_1_4_203(t *testing.T) {
 			o.Handler, o.Batch.Handler = nil, func([]*Message) error { return nil }
 		}, "SerialBy, Batch.Handler: want one of them"},
 		{func(o *Options) { o.MaxRequeueDelay = -1 }, "MaxRequeueDelay -1ns: want"},
-		{func(o *Options) { o.Backoff = "quadratic" }, `Backoff "quadratic": want "linear"`},
+		{func(o *Options) { o.Backoff = "quadratic" }, `Backoff "quadratic": want one of ["linear" `},
 		{func(o *Options) { o.LookupdPollInterval = -1 }, "LookupdPollInterval -1ns: want"},
 		{func(o *Options) { o.LookupdPollJitter = 1.1 }, "LookupdPollJitter 1.1: want 0 to 1"},
 		{func(o *Options) { o.RedistributeInterval = -1 }, "RedistributeInterval -1ns: want"},

@@ -35,6 +35,7 @@ type Reader struct {
 	ready      ready
 	throttle   throttle
 	pauseTimer loop.Timer // the end of a pause of backoff
+	pauseEnds  time.Time  // when that is; zero outside
 	ticker     loop.Timer // moves ready counts
 	arena      arena
 	workers    *workers   // nil: the handler runs on the loop
@@ -118,6 +119,7 @@ func newReader(l loop.Loop, o Options, w *workers) (*Reader, error) {
 	}
 	r.ready = ready{
 		max:         o.MaxInFlight,
+		adaptive:    o.AdaptiveShare,
 		idleTimeout: int64(o.LowReadyIdleTimeout),
 		holdTimeout: int64(o.LowReadyTimeout),
 	}

@@ -23,6 +23,8 @@ type slot struct {
 	sent     int   // the ready count last written to nsqd
 	inFlight int   // messages delivered here and not answered
 	share    int   // its part of max when each connection has one
+	peak     int   // the most in flight since demand was looked at
+	demand   int   // what it can use, going by its peak; 0 is anything
 	warm     bool  // a message has come: the share is earned
 	heard    int64 // when the last message came, or the connection did
 	since    int64 // when count last rose from 0
@@ -60,6 +62,7 @@ type ready struct {
 	turned    int64 // when turn last moved
 	changed   []*slot
 
+	adaptive    bool  // shares go by demand
 	idleTimeout int64 // a scarce slot without messages moves on after this
 	holdTimeout int64 // a scarce slot moves on after this in any case
 	rand        *rand.Rand
@@ -95,9 +98,15 @@ func (b *ready) message(s *slot, now int64) {
 		b.committed++
 	}
 	s.heard = now
+	s.peak = max(s.peak, s.inFlight)
 	b.gauge(s)
-	if !s.warm {
+	switch {
+	case !s.warm:
 		s.warm = true
+		b.adjust(now)
+	case s.demand > 0 && s.inFlight >= s.count && !b.quiet():
+		s.demand = 0 // it could use more than it was left
+		b.divide()
 		b.adjust(now)
 	}
 }
@@ -177,7 +186,8 @@ func (b *ready) leave(now int64) {
 
 // tick moves slots on. It is called every few seconds.
 //
-// In plenty it passes the remainder of the division on. When slots are scarce
+// In plenty it passes the remainder of the division on, and looks at demand.
+// When slots are scarce
 // it takes them from connections that were silent for idleTimeout, and from
 // those that had them for holdTimeout. When even then none is free it takes
 // one from a connection that has a message in flight: nothing comes free at
@@ -190,8 +200,11 @@ func (b *ready) tick(now int64) {
 	if !b.scarce() {
 		if now-b.turned >= b.holdTimeout {
 			b.turn, b.turned = b.turn+1, now
-			b.divide()
 		}
+		if b.adaptive {
+			b.look()
+		}
+		b.divide()
 		b.adjust(now)
 		return
 	}
@@ -324,24 +337,25 @@ func (b *ready) fill(now int64) {
 	b.short = b.without()
 }
 
-// divide gives each slot its share of max. The remainder goes one by one to
-// the slots from turn on; what a slot's limit leaves goes to the others.
-func (b *ready) divide() {
-	n := len(b.slots)
-	if n == 0 {
-		return
+// why says why a slot's count is 0.
+func (b *ready) why(s *slot) Reason {
+	switch {
+	case s.count > 0:
+		return ""
+	case b.max == 0:
+		return ReasonNoBudget
+	case b.paused:
+		return ReasonPaused
+	case b.held:
+		return ReasonRate
+	case b.phase == halted:
+		return ReasonBackoff
+	case b.phase == probing:
+		return ReasonProbe
+	case b.scarce():
+		return ReasonTurn
 	}
-	order := make([]*slot, 0, n)
-	for i := range n {
-		order = append(order, b.slots[(b.turn+i)%n])
-	}
-	slices.SortStableFunc(order, func(x, y *slot) int { return x.limit - y.limit })
-	left := b.max
-	for i, s := range order {
-		rest := n - i
-		s.share = min(s.limit, (left+rest-1)/rest)
-		left -= s.share
-	}
+	return ReasonInFlight
 }
 
 // pick chooses one of the slots that fit, at random; nil when none does.

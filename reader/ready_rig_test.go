@@ -109,6 +109,9 @@ func (g *rig) written() (counts []int) {
 		if s.inFlight > 0 && float64(s.inFlight) >= 0.85*float64(s.count) {
 			starving++
 		}
+		if (g.b.why(s) == "") != (s.count > 0) {
+			g.t.Errorf("a count of %d because %q", s.count, g.b.why(s))
+		}
 		if s.count > s.limit || s.count < 0 {
 			g.t.Errorf("count %d on a connection that takes 0 to %d", s.count, s.limit)
 		}
@@ -151,6 +154,7 @@ func TestReady_Properties_37(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		g := newRig(rt, rapid.IntRange(1, 12).Draw(rt, "max"))
 		g.b.rand = rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 0))
+		g.b.adaptive = rapid.Bool().Draw(rt, "adaptive")
 		drawConn := func() *slot {
 			if len(g.b.slots) == 0 {
 				return nil

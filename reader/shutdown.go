@@ -3,6 +3,7 @@ package reader
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/nsqloop/nsqloop/client"
 )
@@ -129,6 +130,7 @@ func (r *Reader) stop() {
 	r.ticker.Stop()
 	if r.pauseTimer != nil {
 		r.pauseTimer.Stop()
+		r.pauseTimer, r.pauseEnds = nil, time.Time{}
 	}
 	if r.limit.timer != nil {
 		r.limit.timer.Stop()

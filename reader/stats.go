@@ -1,5 +1,7 @@
 package reader
 
+import "time"
+
 // Stats is what a Reader has done and how it stands.
 //
 // What was received was handed to the handler, given up, given back at the
@@ -13,20 +15,23 @@ type Stats struct {
 	Unanswered  int // of those, the ones that the handler has or has returned Pending for
 	Level       int // of backoff: how many successes it takes to leave it
 	Backoff     bool
-	Paused      bool // by Pause
+	PauseEnds   time.Time // of the pause of backoff; the zero time outside of one
+	Paused      bool      // by Pause
+	Held        bool      // by MaxRate, for a moment
 
-	Received uint64 // messages delivered by nsqd
-	Handled  uint64 // given to the handler or to its workers
-	GivenUp  uint64 // delivered more than MaxAttempts times
-	Finished uint64 // FINs sent, those for messages discarded and given up among them
-	Requeued uint64 // REQs sent as an answer
-	Returned uint64 // REQs sent at the shutdown for what was not started
-	Touched  uint64 // TOUCHes sent
-	Expired  uint64 // messages whose deadline passed here without an answer
-	Lost     uint64 // answers from other goroutines that found their connection closed
-	Refused  uint64 // answers that nsqd refused
-	Pauses   uint64 // of backoff
-	Errors   uint64 // reported by OnError
+	Received  uint64 // messages delivered by nsqd
+	Handled   uint64 // given to the handler or to its workers
+	GivenUp   uint64 // delivered more than MaxAttempts times
+	Finished  uint64 // FINs sent
+	Discarded uint64 // of those, for messages that were discarded or given up
+	Requeued  uint64 // REQs sent as an answer
+	Returned  uint64 // REQs sent at the shutdown for what was not started
+	Touched   uint64 // TOUCHes sent
+	Expired   uint64 // messages whose deadline passed here without an answer
+	Lost      uint64 // answers from other goroutines that found their connection closed
+	Refused   uint64 // answers that nsqd refused
+	Pauses    uint64 // of backoff
+	Errors    uint64 // reported by OnError
 
 	NSQDs []NSQDStats // known addresses, in the order in which they became known
 }
@@ -37,15 +42,36 @@ type NSQDStats struct {
 	Direct   bool   // added by the program, not only named by nsqlookupd
 	State    string // connecting, subscribing, subscribed, leaving, or gone: between dials
 	Ready    int    // the ready count
+	Why      Reason // why Ready is 0; "" when it is not
+	Share    int    // what Ready is when nothing keeps it down
+	Limit    int    // the most that nsqd accepts
 	InFlight int
-	Dials    int // since a connection lasted
+	Dials    int   // since a connection lasted
+	Err      error // why the last dial or connection ended; nil while subscribed
 }
+
+// Reason is why a ready count is 0, so that nothing comes from an nsqd.
+type Reason string
+
+// Why a ready count is 0.
+const (
+	ReasonNotSubscribed Reason = "not subscribed"      // State and Err say more
+	ReasonLeaving       Reason = "leaving"             // by Shutdown, or the nsqd was removed
+	ReasonNoBudget      Reason = "max in flight is 0"  // SetMaxInFlight, or nothing of a group's budget
+	ReasonPaused        Reason = "paused"              // by Pause
+	ReasonRate          Reason = "max rate is reached" // for a moment
+	ReasonBackoff       Reason = "backoff"             // until Stats.PauseEnds
+	ReasonProbe         Reason = "another probes"      // after a pause of backoff one message comes from one nsqd
+	ReasonTurn          Reason = "waits for its turn"  // there are more connections than max in flight
+	ReasonInFlight      Reason = "in flight elsewhere" // others' messages take all of max in flight
+)
 
 // counters are the numbers of Stats that only grow, as plain fields that are
 // written on the loop.
 type counters struct {
-	Received, Handled, GivenUp, Finished, Requeued, Returned, Touched uint64
-	Expired, Lost, Refused, Pauses, Errors                            uint64
+	Received, Handled, GivenUp, Finished, Discarded, Requeued, Returned, Touched uint64
+
+	Expired, Lost, Refused, Pauses, Errors uint64
 }
 
 // Stats returns how the reader stands. Off the loop it waits for the loop; it
@@ -71,11 +97,14 @@ func (r *Reader) snapshot() Stats {
 		Unanswered:  r.given,
 		Level:       r.throttle.level(),
 		Backoff:     r.throttle.phase != flowing,
+		PauseEnds:   r.pauseEnds,
 		Paused:      r.ready.paused,
+		Held:        r.ready.held,
 		Received:    c.Received,
 		Handled:     c.Handled,
 		GivenUp:     c.GivenUp,
 		Finished:    c.Finished,
+		Discarded:   c.Discarded,
 		Requeued:    c.Requeued,
 		Returned:    c.Returned,
 		Touched:     c.Touched,
@@ -86,17 +115,34 @@ func (r *Reader) snapshot() Stats {
 		Errors:      c.Errors,
 	}
 	for _, n := range r.nodes {
-		ns := NSQDStats{Addr: n.addr, Direct: n.direct, State: gone.String(), Dials: n.redial.Attempts()}
-		if n.conn != nil {
-			ns.State = n.conn.state.String()
-			ns.InFlight = n.conn.inFlight
-			s.InFlight += n.conn.inFlight
-			if n.conn.slot != nil {
-				ns.Ready = n.conn.slot.count
+		s.NSQDs = append(s.NSQDs, r.nodeStats(n))
+		if c := n.conn; c != nil {
+			s.InFlight += c.inFlight
+			if c.slot != nil {
 				s.Connections++
 			}
 		}
-		s.NSQDs = append(s.NSQDs, ns)
+	}
+	return s
+}
+
+// nodeStats is how the reader stands with one nsqd.
+func (r *Reader) nodeStats(n *node) NSQDStats {
+	s := NSQDStats{
+		Addr: n.addr, Direct: n.direct, Dials: n.redial.Attempts(), Err: n.err,
+		State: gone.String(), Why: ReasonNotSubscribed,
+	}
+	c := n.conn
+	if c == nil {
+		return s
+	}
+	s.State, s.InFlight = c.state.String(), c.inFlight
+	switch {
+	case c.slot != nil:
+		s.Ready, s.Share, s.Limit = c.slot.count, c.slot.share, c.slot.limit
+		s.Why = r.ready.why(c.slot)
+	case c.state == leaving:
+		s.Why = ReasonLeaving
 	}
 	return s
 }

@@ -167,37 +167,79 @@ func TestExponential_StopsBelowTheMaximum(t *testing.T) {
 	}
 }
 
-func TestFullJitter_StaysInItsBoundAndRepeats(t *testing.T) { // 212
-	run := func() (all []time.Duration) {
-		random := rand.New(rand.NewPCG(1, 2))
-		f := NewFullJitter(time.Second, 2*time.Minute, random)
-		for range 1000 {
-			if random.IntN(3) == 0 {
-				f.Success()
-			} else {
-				f.Failure()
-			}
-			got := f.Interval()
-			if bound := f.bound.Interval(); got < 0 || got > 0 && got >= bound {
-				t.Fatalf("level %d: interval %v, bound %v", f.Level(), got, bound)
-			}
-			if f.Interval() != got {
-				t.Fatalf("the interval changed without a step")
-			}
-			all = append(all, got)
-		}
-		return all
+func TestExponential_FirstStepIsAlwaysTaken(t *testing.T) {
+	e := NewExponential(time.Second, 500*time.Millisecond)
+	fail(e, 3)
+	if e.Level() != 1 || e.Interval() != 500*time.Millisecond {
+		t.Errorf("level %d, interval %v; want 1, 500ms", e.Level(), e.Interval())
 	}
-	a, b := run(), run()
-	distinct := map[time.Duration]bool{}
-	for i := range a {
-		if a[i] != b[i] {
-			t.Fatalf("step %d: %v and %v from one seed", i, a[i], b[i])
+}
+
+func TestJitter_StaysInItsBoundAndRepeats(t *testing.T) { // 212
+	for name, make := range map[string]func(random *rand.Rand) *Jitter{
+		"full":  func(random *rand.Rand) *Jitter { return NewFullJitter(time.Second, 2*time.Minute, random) },
+		"equal": func(random *rand.Rand) *Jitter { return NewEqualJitter(time.Second, 2*time.Minute, random) },
+	} {
+		run := func() (all []time.Duration) {
+			random := rand.New(rand.NewPCG(1, 2))
+			f := make(random)
+			for range 1000 {
+				if random.IntN(3) == 0 {
+					f.Success()
+				} else {
+					f.Failure()
+				}
+				got, bound, least := f.Interval(), f.bound.Interval(), time.Duration(0)
+				if name == "equal" {
+					least = bound / 2
+				}
+				if got < least || got > 0 && got >= bound {
+					t.Fatalf("%s: level %d: interval %v, bound %v", name, f.Level(), got, bound)
+				}
+				if f.Interval() != got {
+					t.Fatalf("%s: the interval changed without a step", name)
+				}
+				all = append(all, got)
+			}
+			return all
 		}
-		distinct[a[i]] = true
+		a, b := run(), run()
+		distinct := map[time.Duration]bool{}
+		for i := range a {
+			if a[i] != b[i] {
+				t.Fatalf("%s: step %d: %v and %v from one seed", name, i, a[i], b[i])
+			}
+			distinct[a[i]] = true
+		}
+		if len(distinct) < 500 {
+			t.Errorf("%s: only %d distinct intervals in 1000 steps", name, len(distinct))
+		}
 	}
-	if len(distinct) < 500 {
-		t.Errorf("only %d distinct intervals in 1000 steps", len(distinct))
+}
+
+func TestCustom_AsksOncePerStep(t *testing.T) {
+	asked := 0
+	c := NewCustom(func(level int) time.Duration {
+		asked++
+		return time.Duration(level-2) * time.Second // negative, 0, 1 s ...
+	}, 3*time.Second)
+	for i, want := range []time.Duration{0, 0, 1, 2, 3, 3, 3} {
+		c.Failure()
+		if got, again := c.Interval(), c.Interval(); got != want*time.Second || got != again || asked != i+1 {
+			t.Errorf("failure %d: interval %v, want %vs; asked %d times", i+1, c.Interval(), int(want), asked)
+		}
+	}
+	if c.Level() != 5 {
+		t.Errorf("level %d, want 5: it stops where the longest interval is reached", c.Level())
+	}
+	succeed(c, 7)
+	if c.Level() != 0 || c.Interval() != 0 {
+		t.Errorf("level %d, interval %v after as many successes", c.Level(), c.Interval())
+	}
+	short := NewCustom(func(int) time.Duration { return 0 }, time.Second)
+	fail(short, 2000)
+	if short.Level() != maxCustom {
+		t.Errorf("level %d is not bounded", short.Level())
 	}
 }
 
@@ -205,6 +247,7 @@ func TestStrategy_UnitZeroYieldsZero(t *testing.T) { // 213
 	for _, s := range []Strategy{
 		NewExponential(0, time.Minute),
 		NewFullJitter(0, time.Minute, rand.New(rand.NewPCG(1, 2))),
+		NewEqualJitter(0, time.Minute, rand.New(rand.NewPCG(1, 2))),
 		NewTimer(TimerOptions{Max: 1}),
 		Off{},
 	} {

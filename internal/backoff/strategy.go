@@ -55,9 +55,10 @@ func NewExponential(unit, longest time.Duration) *Exponential {
 	return &Exponential{unit: unit, longest: longest}
 }
 
-// Failure takes one step up.
+// Failure takes one step up. The first is always taken: a longest interval
+// below the first one shortens it, and does not turn backoff off.
 func (e *Exponential) Failure() {
-	if e.level < maxDoublings && double(e.unit, e.level+1) <= e.longest {
+	if e.level == 0 || e.level < maxDoublings && double(e.unit, e.level+1) <= e.longest {
 		e.level++
 	}
 }
@@ -70,7 +71,7 @@ func (e *Exponential) Interval() time.Duration {
 	if e.level == 0 {
 		return 0
 	}
-	return double(e.unit, e.level)
+	return min(double(e.unit, e.level), e.longest)
 }
 
 // Level is how many successes it takes to leave backoff.
@@ -90,44 +91,98 @@ func double(unit time.Duration, n int) time.Duration {
 	return unit << n
 }
 
-// FullJitter pauses for a random part of what Exponential would, so that many
+// Jitter pauses for a random part of what Exponential would, so that many
 // readers that failed together do not come back together.
-type FullJitter struct {
+type Jitter struct {
 	bound    Exponential
+	half     bool // the other half of the bound is certain
 	random   *rand.Rand
 	interval time.Duration
 }
 
-// NewFullJitter returns a FullJitter at level 0, which draws from random. It
-// climbs as an Exponential of the same unit and longest does.
-func NewFullJitter(unit, longest time.Duration, random *rand.Rand) *FullJitter {
-	return &FullJitter{bound: Exponential{unit: unit, longest: longest}, random: random}
+// NewFullJitter returns a Jitter at level 0 that pauses for anything from 0 to
+// what an Exponential of the same unit and longest would.
+func NewFullJitter(unit, longest time.Duration, random *rand.Rand) *Jitter {
+	return &Jitter{bound: Exponential{unit: unit, longest: longest}, random: random}
+}
+
+// NewEqualJitter returns a Jitter whose pauses are at least half of that.
+func NewEqualJitter(unit, longest time.Duration, random *rand.Rand) *Jitter {
+	return &Jitter{bound: Exponential{unit: unit, longest: longest}, half: true, random: random}
 }
 
 // Failure takes one step up and draws a new interval.
-func (f *FullJitter) Failure() {
-	f.bound.Failure()
-	f.draw()
+func (j *Jitter) Failure() {
+	j.bound.Failure()
+	j.draw()
 }
 
 // Success takes one step down and draws a new interval.
-func (f *FullJitter) Success() {
-	f.bound.Success()
-	f.draw()
+func (j *Jitter) Success() {
+	j.bound.Success()
+	j.draw()
 }
 
-// draw chooses an interval from 0 up to, not including, that of the bound. It
-// draws once per step; go-nsq draws once to decide whether to climb and again
-// to sleep, so that its gate and its pause disagree.
-func (f *FullJitter) draw() {
-	f.interval = 0
-	if bound := f.bound.Interval(); bound > 0 {
-		f.interval = time.Duration(f.random.Int64N(int64(bound)))
+// draw chooses an interval up to, not including, that of the bound. It draws
+// once per step; go-nsq draws once to decide whether to climb and again to
+// sleep, so that its gate and its pause disagree.
+func (j *Jitter) draw() {
+	bound := j.bound.Interval()
+	j.interval = 0
+	if j.half {
+		j.interval = bound / 2
+	}
+	if bound > j.interval {
+		j.interval += time.Duration(j.random.Int64N(int64(bound - j.interval)))
 	}
 }
 
 // Interval is what was drawn at the last step.
-func (f *FullJitter) Interval() time.Duration { return f.interval }
+func (j *Jitter) Interval() time.Duration { return j.interval }
 
 // Level is how many successes it takes to leave backoff.
-func (f *FullJitter) Level() int { return f.bound.level }
+func (j *Jitter) Level() int { return j.bound.level }
+
+// Custom asks a function how long each level's pause is.
+type Custom struct {
+	pause    func(level int) time.Duration
+	longest  time.Duration
+	level    int
+	interval time.Duration
+}
+
+// NewCustom returns a Custom at level 0. What pause says is taken for at least
+// 0 and at most longest, where it stops climbing.
+func NewCustom(pause func(level int) time.Duration, longest time.Duration) *Custom {
+	return &Custom{pause: pause, longest: longest}
+}
+
+// maxCustom bounds a level that no interval bounds.
+const maxCustom = 1000
+
+// Failure takes one step up, and asks.
+func (c *Custom) Failure() {
+	if c.interval < c.longest && c.level < maxCustom {
+		c.level++
+	}
+	c.ask()
+}
+
+// Success takes one step down, and asks.
+func (c *Custom) Success() {
+	c.level = max(c.level-1, 0)
+	c.ask()
+}
+
+func (c *Custom) ask() {
+	c.interval = 0
+	if c.level > 0 {
+		c.interval = min(max(c.pause(c.level), 0), c.longest)
+	}
+}
+
+// Interval is what pause said at the last step.
+func (c *Custom) Interval() time.Duration { return c.interval }
+
+// Level is how many successes it takes to leave backoff.
+func (c *Custom) Level() int { return c.level }
