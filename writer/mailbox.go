@@ -51,6 +51,7 @@ func (m *mailbox) add(o *Options, p *publish) (tell bool) {
 	if p.err != nil {
 		// What is refused keeps nothing but whom to tell.
 		p.body, p.bodies = nil, nil
+		p.roomIs()
 	} else if p.wait != nil && p.wait.state.Load() == waitRoom {
 		m.blocked = append(m.blocked, *p)
 		m.isBlocked.Store(true)
@@ -89,6 +90,22 @@ func (m *mailbox) admit(o *Options, p *publish) {
 	}
 	m.accepted++
 	m.acceptedBytes += int64(p.size)
+	p.roomIs()
+}
+
+// roomIs ends what PublishWait waits for, without telling it.
+func (p *publish) roomIs() {
+	if p.roomOnly {
+		p.wait = nil
+	}
+}
+
+// tellRoom tells PublishWait that it need not wait any more.
+func (p *publish) tellRoom() {
+	if p.roomOnly {
+		p.wait.outcome <- nil
+		p.wait = nil
+	}
 }
 
 // What publishes get that find no room, or nobody at home.
@@ -125,6 +142,7 @@ func (m *mailbox) release(o *Options, n, bytes int64) {
 		}
 		m.accepted++
 		m.acceptedBytes += int64(p.size)
+		p.tellRoom()
 		m.queue = append(m.queue, *p)
 	}
 	m.unblock(i)
@@ -161,6 +179,7 @@ func (m *mailbox) close() (tell bool) {
 		p := &m.blocked[i]
 		if p.wait.state.CompareAndSwap(waitRoom, waitTurn) {
 			p.err, p.body, p.bodies = errClosed, nil, nil
+			p.tellRoom()
 			m.queue = append(m.queue, *p)
 		}
 	}

@@ -27,7 +27,7 @@ type publish struct {
 	sent   int64  // when it was sent last
 	seq    uint64 // the how manieth that the loop took up: see Flush
 	done   func(Result)
-	wait   *waiter // of PublishSync; nil otherwise
+	wait   *waiter // of PublishSync, and of PublishWait until there is room; nil otherwise
 	copies *copies // of PublishAll; nil otherwise
 	avoid  *conn   // which could not store it
 	err    error   // not nil: ended before it began, or what its last try came to
@@ -36,6 +36,7 @@ type publish struct {
 	copy     int32 // its index in copies
 	tries    uint8 // how often it was sent
 	kind     kind
+	roomOnly bool // wait is for room only
 	alone    bool // not to be batched again
 	maybe    bool // the outcome of an earlier try, err, is unknown
 	expired  bool // reported at its deadline; only its place in the order is left

@@ -32,6 +32,38 @@ func (w *Writer) DeferredPublishSync(ctx context.Context, topic string, delay ti
 	return w.publishSync(ctx, &p)
 }
 
+// PublishWait is Publish that waits for room where Publish ends in ErrFull. It
+// returns nil when done is going to be called, whatever the outcome. Otherwise
+// done is not: ctx has ended, and the error wraps ctx.Err(), or PublishWait
+// would have to wait on the loop, and the error wraps client.ErrWouldBlock.
+func (w *Writer) PublishWait(ctx context.Context, topic string, body []byte, done func(Result)) error {
+	wt := waiters.Get().(*waiter)
+	wt.state.Store(waitTurn)
+	p := publish{topic: topic, body: body, size: len(body), done: done, wait: wt, roomOnly: true, err: w.checkBody(body)}
+	w.put(&p)
+	if p.wait == nil { // there was room
+		waiters.Put(wt)
+		return nil
+	}
+	err := client.ErrWouldBlock
+	if !w.loop.OnLoop() {
+		select {
+		case <-wt.outcome:
+			waiters.Put(wt)
+			return nil
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	if wt.state.CompareAndSwap(waitRoom, waitAbandoned) {
+		w.mail.leave(wt)
+		return notSent(err)
+	}
+	<-wt.outcome // room has just come
+	waiters.Put(wt)
+	return nil
+}
+
 // The states of a waiter. The loop moves it from waitTurn to waitSettled; the
 // waiting goroutine may move it to waitAbandoned except while it is
 // waitSending, when the body is being copied.

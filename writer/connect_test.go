@@ -1,0 +1,128 @@
+package writer_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nsqloop/nsqloop/internal/mocknsqd"
+	"github.com/nsqloop/nsqloop/server/nsqtest"
+	"github.com/nsqloop/nsqloop/writer"
+)
+
+// Statement 86: the log says which writer it is about: its name, or its first
+// address.
+func TestNew_Names(t *testing.T) {
+	for _, row := range []struct {
+		o    writer.Options
+		want string
+	}{
+		{writer.Options{NSQDs: []string{"a:4150", "b:4150"}}, "writer=a:4150"},
+		{writer.Options{Lookupds: []string{"l:4161"}}, "writer=l:4161"},
+		{writer.Options{NSQDs: []string{"a:4150"}, Name: "shop"}, "writer=shop"},
+	} {
+		var log bytes.Buffer
+		g := &given{world: newWorld(t, 1), t: t}
+		row.o.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		g.w = g.writer(row.o)
+		g.w.Publish("", nil, nil)
+		g.run(100 * time.Millisecond)
+		if !strings.Contains(log.String(), row.want) {
+			t.Errorf("got\n%s\nwant %s", log.String(), row.want)
+		}
+		g.do(func() { g.w.Close() })
+	}
+}
+
+// After a short outage the writer is back within about a second, however often
+// it was refused: a publisher that waits costs more than a dial.
+func TestWriter_RedialsSoonWhileTheOutageIsYoung(t *testing.T) {
+	for seed := range uint64(20) {
+		g := &given{world: newWorld(t, seed+1), t: t, rs: newResults()}
+		g.s = append(g.s, g.mock(0))
+		connects := 0
+		g.w = g.writer(writer.Options{NSQDs: []string{"a:4150"}, OnConnect: func(string) { connects++ }})
+		g.run(time.Minute) // it has lasted
+		g.do(func() {
+			g.s[0].OnAccept = func(*mocknsqd.Conn) bool { return false }
+			g.s[0].Cut()
+		})
+		g.run(10 * time.Second)
+		before := connects
+		g.do(func() { g.s[0].OnAccept = nil })
+		g.run(1300 * time.Millisecond)
+		if connects != before+1 {
+			t.Errorf("seed %d: not back 1.3 s after an outage of 10 s", seed+1)
+		}
+	}
+}
+
+// Close, whenever it comes, is the end: nothing is dialled any more, and no
+// connection is left.
+func TestWriter_NoDialAfterClose(t *testing.T) {
+	for after := range 60 {
+		t.Run(fmt.Sprint(after), func(t *testing.T) {
+			g := &given{world: newWorld(t, uint64(after)+1), t: t, rs: newResults()}
+			s := g.mock(0)
+			g.s = append(g.s, s)
+			s.OnAccept = func(c *mocknsqd.Conn) bool { return c.Number%3 == 0 }
+			g.w = g.writer(writer.Options{NSQDs: []string{"a:4150", "nowhere:4150"}})
+			ticker := g.server.Every(30*time.Millisecond, s.Cut)
+			g.run(time.Duration(after) * 5 * time.Millisecond)
+			g.do(func() { g.w.Close() })
+			g.run(50 * time.Millisecond) // a dial that was under way may arrive
+			accepted := s.Accepted
+			ticker.Stop()
+			g.run(2 * time.Minute)
+			if s.Accepted != accepted || len(s.Conns) != 0 {
+				t.Errorf("%d dials after Close, %d connections left", s.Accepted-accepted, len(s.Conns))
+			}
+		})
+	}
+}
+
+// Statement 180, with real servers: a writer that knows nothing but an
+// nsqlookupd publishes to all that register, also to one that comes later, and
+// goes on when nsqlookupd is gone.
+func TestWriter_FindsServersThroughLookupd(t *testing.T) {
+	d := nsqtest.StartLookupd(t)
+	one := nsqtest.Start(t, nsqtest.Registered(d))
+	l, _ := startReal(t)
+	w := mustWriter(t, l, writer.Options{Lookupds: []string{d.HTTPAddr()}, LookupdPollInterval: 50 * time.Millisecond})
+	if err := w.PublishSync(t.Context(), "t", []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	two := nsqtest.Start(t, nsqtest.Registered(d))
+	all := func() bool {
+		n := 0
+		for _, nsqd := range w.Stats().NSQDs {
+			if nsqd.Ready && (nsqd.Addr == one.TCPAddr() || nsqd.Addr == two.TCPAddr()) {
+				n++
+			}
+		}
+		return n == 2
+	}
+	for deadline := time.Now().Add(30 * time.Second); !all(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("knows %+v", w.Stats().NSQDs)
+		}
+		if err := w.PublishSync(t.Context(), "t", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.Close()
+	before := w.Stats().NSQDs
+	for range 10 {
+		if err := w.PublishSync(t.Context(), "t", []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, nsqd := range w.Stats().NSQDs {
+		if nsqd.Confirmed != before[i].Confirmed+5 {
+			t.Errorf("%s confirmed %d of 10", nsqd.Addr, nsqd.Confirmed-before[i].Confirmed)
+		}
+	}
+}
