@@ -20,7 +20,6 @@ type listener struct {
 	ln     net.Listener
 	addr   net.Addr
 	f      func(Conn) Handler
-	closed chan struct{}
 }
 
 // Listen accepts connections on addr.
@@ -29,7 +28,7 @@ func (e *Engine) Listen(addr string, accept func(Conn) Handler) (Listener, error
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{engine: e, ln: ln, addr: ln.Addr(), f: accept, closed: make(chan struct{})}
+	l := &listener{engine: e, ln: KeepReserve(ln, e.opts.Logger), addr: ln.Addr(), f: accept}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch e.state {
@@ -44,7 +43,7 @@ func (e *Engine) Listen(addr string, accept func(Conn) Handler) (Listener, error
 }
 
 // ListenStream binds addr as Engine.Listen does, for servers that accept on
-// goroutines of their own: "host:port", the path of a unix socket, or "fd:3"
+// goroutines of their own and should do so from KeepReserve: "host:port", the path of a unix socket, or "fd:3"
 // for a socket that is open already, as a service manager hands it over. The
 // file of a unix socket that nobody answers is what a killed process left, and
 // is replaced.
@@ -100,45 +99,17 @@ func (l *listener) Close() error {
 	if i < 0 {
 		return nil // closed before, or with the loop
 	}
-	return l.shut()
-}
-
-func (l *listener) shut() error {
-	close(l.closed)
 	return l.ln.Close()
 }
 
-// Accepting pauses when it cannot go on, as when the process has no file
-// descriptors left: never so long that a peer notices once there are some, and
-// it is reported once a second at most.
-const (
-	acceptPause  = 50 * time.Millisecond
-	acceptReport = time.Second
-)
-
+// accept runs on a goroutine of its own.
 func (l *listener) accept() {
-	var pause time.Duration
-	var reported time.Time
 	for {
 		nc, err := l.ln.Accept()
-		if err == nil {
-			pause = 0
-			l.enrol(nc)
-			continue
+		if err != nil {
+			return // it is closed
 		}
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if time.Since(reported) >= acceptReport {
-			reported = time.Now()
-			l.engine.opts.Logger.Error("accept", "listener", l.addr, "err", err)
-		}
-		pause = min(max(2*pause, 5*time.Millisecond), acceptPause)
-		select {
-		case <-l.closed:
-			return
-		case <-time.After(pause):
-		}
+		l.enrol(nc)
 	}
 }
 

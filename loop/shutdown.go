@@ -129,7 +129,7 @@ func (e *Engine) end() {
 	e.listeners = nil
 	e.mu.Unlock()
 	for _, l := range listeners {
-		_ = l.shut()
+		_ = l.ln.Close()
 	}
 	if !started {
 		e.goroutine.Store(goroutineID())

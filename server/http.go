@@ -145,7 +145,7 @@ func (s *Server) listenHTTPWith(addr string, limits httpLimits) (*httpServer, er
 // serveOn serves the routes on l until shutdown or close.
 func (h *httpServer) serveOn(l net.Listener, limits httpLimits) {
 	h.limits = limits
-	h.listener = &cappedListener{Listener: l, max: int64(limits.conns), budget: h.budget}
+	h.listener = &cappedListener{Listener: loop.KeepReserve(l, h.log), max: int64(limits.conns), budget: h.budget}
 	h.srv = &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: limits.header,
