@@ -2,6 +2,7 @@ package server
 
 import (
 	"net"
+	"strings"
 	"testing"
 )
 
@@ -26,6 +27,47 @@ func TestAdvertised_TheFirstThatLeadsHere(t *testing.T) {
 		if got, sure := advertised(row.given, row.host, row.route); got != row.want || sure != row.sure {
 			t.Errorf("%q %q %v: got %s %v, want %s %v", row.given, row.host, row.route, got, sure, row.want, row.sure)
 		}
+	}
+}
+
+// TestAdvertise_InfoNamesWhatLeadsHere: nobody but the one who asks over HTTP is
+// told an address, for there is no nsqlookupd.
+func TestAdvertise_InfoNamesWhatLeadsHere(t *testing.T) {
+	for name, want := range map[string]string{"localhost": "localhost", "nothing.invalid": "127.0.0.1", "given.example": "given.example"} {
+		s := startHTTP(t, Options{BroadcastAddress: name})
+		if err := s.call(func() { s.o.broadcastGiven = name == "given.example" }); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second time it is known
+			if a := ask(t, s, "GET", "/info", ""); !strings.Contains(a.body, `"broadcast_address":"`+want+`"`) {
+				t.Errorf("%s: %s, want %s", name, a.body, want)
+			}
+		}
+	}
+}
+
+// TestAdvertise_NobodyWaitsForANameWhenItStops: who waits for the name is told
+// what there is.
+func TestAdvertise_NobodyWaitsForANameWhenItStops(t *testing.T) {
+	g := newDiscoveryRig(t)
+	g.start(Options{})
+	called := 0
+	g.l.Do(func() {
+		g.s.o.broadcastGiven = false
+		g.s.peers.asking = true // and no answer comes
+		g.s.peers.whenKnown(func() { called++ })
+		g.s.peers.whenKnown(func() { called++ })
+	})
+	if called != 0 {
+		t.Errorf("%d were told before it was known", called)
+	}
+	g.l.Do(func() {
+		if err := g.s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if called != 2 {
+		t.Errorf("%d of 2 were told when it stopped", called)
 	}
 }
 

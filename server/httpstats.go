@@ -59,19 +59,31 @@ type infoReply struct {
 func (h *httpServer) info(w http.ResponseWriter, r *http.Request) error {
 	o := &h.s.o
 	var start int64
-	address := o.BroadcastAddress
+	address := make(chan string, 1)
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	stopped := h.s.call(func() {
 		start = h.s.start
-		if told := h.s.peers.told; told != "" {
-			address = told
-		}
+		ps := &h.s.peers
+		ps.whenKnown(func() {
+			addr := ps.told
+			if addr == "" {
+				addr, _ = ps.address(local)
+			}
+			address <- addr
+		})
 	})
 	if stopped != nil {
 		return errExiting
 	}
+	var broadcast string
+	select {
+	case broadcast = <-address:
+	case <-r.Context().Done():
+		return errExiting
+	}
 	return replyJSON(w, infoReply{
 		Version:                Version,
-		BroadcastAddress:       address,
+		BroadcastAddress:       broadcast,
 		Hostname:               h.guard.hostname,
 		HTTPPort:               portOf(h.addr()),
 		TCPPort:                portOf(h.s.TCPAddr()),

@@ -231,8 +231,9 @@ type Options struct {
 	RequeueOnDisconnect bool
 
 	// BroadcastAddress is the host name told to others. Default: the
-	// machine's name; and for nsqlookupds, if that name does not resolve to
-	// this machine, the address from which the route to them begins.
+	// machine's name; if that name does not resolve to this machine, the
+	// address from which the route to a nsqlookupd begins, or to which
+	// somebody has come who asks over HTTP.
 	BroadcastAddress string
 
 	// BroadcastTCPPort and BroadcastHTTPPort are the ports told to others.

@@ -20,14 +20,15 @@ const hostPatience = 2 * time.Second
 // peers are the nsqlookupds that a server registers with. All of them are told
 // the same.
 type peers struct {
-	s      *Server
-	all    []*lookupPeer // in the order in which they are configured
-	addrs  []string
-	asking bool   // whether the machine's name leads here
-	known  bool   // whether it does is known
-	host   string // the machine's name, if it does
-	told   string // the address told last
-	warned bool   // that no address is known under which others reach us
+	s       *Server
+	all     []*lookupPeer // in the order in which they are configured
+	addrs   []string
+	asking  bool     // whether the machine's name leads here
+	known   bool     // whether it does is known
+	waiting []func() // until it is known
+	host    string   // the machine's name, if it does
+	told    string   // the address told last
+	warned  bool     // that no address is known under which others reach us
 }
 
 // checkLookupds names what is wrong with a list of addresses.
@@ -81,35 +82,58 @@ func (ps *peers) set(addrs []string) {
 // connect dials those that are not connected, as soon as it is known under
 // which address others are to find us.
 func (ps *peers) connect() {
-	s := ps.s
-	if s.o.broadcastGiven || ps.known {
+	ps.whenKnown(func() {
 		for _, p := range ps.all {
 			p.dial()
 		}
+	})
+}
+
+// whenKnown calls f, on the loop, when it is known whether the machine's name
+// leads here: at once if it is already, or need not be.
+func (ps *peers) whenKnown(f func()) {
+	s := ps.s
+	if s.o.broadcastGiven || ps.known {
+		f()
 		return
 	}
+	ps.waiting = append(ps.waiting, f)
 	if ps.asking {
 		return
 	}
 	ps.asking = true
-	found := func(host string) {
-		if !ps.known && !s.closed {
-			ps.known, ps.host = true, host
-			ps.connect()
-		}
+	findHost(s.l, s.o.BroadcastAddress, ps.found)
+	s.l.After(hostPatience, func() { ps.found("") })
+}
+
+// found says that the machine is called host, if that leads here, and lets those
+// go on that wait for it.
+func (ps *peers) found(host string) {
+	if ps.known {
+		return
 	}
-	findHost(s.l, s.o.BroadcastAddress, found)
-	s.l.After(hostPatience, func() { found("") })
+	ps.known, ps.host = true, host
+	waiting := ps.waiting
+	ps.waiting = nil
+	for _, f := range waiting {
+		f()
+	}
+}
+
+// address is where others reach this server that have a connection to it which
+// begins, or ends, at local. It is a guess when sure is false.
+func (ps *peers) address(local net.Addr) (addr string, sure bool) {
+	given := ""
+	if ps.s.o.broadcastGiven {
+		given = ps.s.o.BroadcastAddress
+	}
+	return advertised(given, ps.host, local)
 }
 
 // identity is what is said of this server on a connection that begins at local.
 func (ps *peers) identity(local net.Addr, lookupd string) wire.LookupIdentity {
 	o := &ps.s.o
-	given := ""
-	if o.broadcastGiven {
-		given = o.BroadcastAddress
-	}
-	addr, sure := advertised(given, ps.host, local)
+	addr, sure := ps.address(local)
 	if !sure && !ps.warned {
 		ps.warned = true
 		ps.s.log.Warn("no address is known under which other machines reach this one: they are told 127.0.0.1; name one with --broadcast-address", "lookupd", lookupd)
@@ -153,6 +177,7 @@ func (ps *peers) stop() {
 		p.close()
 	}
 	ps.all = nil
+	ps.found("")
 }
 
 // SetLookupds has the server register with these nsqlookupds from now on, and
