@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -30,6 +31,14 @@ type checkFlags struct {
 	warning  int64
 	critical int64
 	timeout  time.Duration
+	asJSON   bool
+}
+
+// checkJSON is check's answer for programs.
+type checkJSON struct {
+	Status string `json:"status"`
+	Code   int    `json:"code"`
+	Text   string `json:"text"`
 }
 
 func (p process) checkVerb() verb {
@@ -49,9 +58,16 @@ func (p process) checkVerb() verb {
 			fs.Int64Var(&f.warning, "depth-warning", 0, "messages waiting that are a warning, 0 for any number")
 			fs.Int64Var(&f.critical, "depth-critical", 0, "messages waiting that are critical, 0 for any number")
 			fs.DurationVar(&f.timeout, "timeout", 5*time.Second, "time for an answer")
+			fs.BoolVar(&f.asJSON, "json", false, "print the answer as JSON")
 		},
 		run: func(ctx context.Context, args []string) error {
 			code, text := f.check(ctx, args)
+			if f.asJSON {
+				if err := json.NewEncoder(p.stdout).Encode(checkJSON{checkNames[code], code, text}); err != nil {
+					return err
+				}
+				return ended(code)
+			}
 			fmt.Fprintf(p.stdout, "%s: %s\n", checkNames[code], text)
 			return ended(code)
 		},

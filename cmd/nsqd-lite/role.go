@@ -97,13 +97,22 @@ func roleBanner(role string) string {
 }
 
 func liteBanner() string {
-	commit := ""
+	of := commit()
+	if of != "" {
+		of += ", "
+	}
+	return fmt.Sprintf("nsqd-lite %s (%sbuilt w/%s), compatible with nsq %s", liteVersion, of, runtime.Version(), server.Version)
+}
+
+// commit is the beginning of the one that was built; empty when that is not
+// known.
+func commit() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {
-				commit = s.Value[:min(len(s.Value), 12)] + ", "
+				return s.Value[:min(len(s.Value), 12)]
 			}
 		}
 	}
-	return fmt.Sprintf("nsqd-lite %s (%sbuilt w/%s), compatible with nsq %s", liteVersion, commit, runtime.Version(), server.Version)
+	return ""
 }

@@ -51,6 +51,7 @@ func TestRun_Usage(t *testing.T) {
 		{"version", []string{"nsqd", "--version"}, 0, "nsqd v1.3.0 (built w/go", ""},
 		{"version of the role", []string{"nsqd-lite", "nsqd", "-version"}, 0, "nsqd v1.3.0 (built w/go", ""},
 		{"version of the program", []string{"nsqd-lite", "--version"}, 0, "nsqd-lite " + liteVersion, ""},
+		{"versions as JSON", []string{"nsqd-lite", "version", "--json"}, 0, `"nsq_version":"1.3.0","go_version":"go1.`, ""},
 		{"version of the program, command", []string{"nsqd-lite", "version"}, 0, "compatible with nsq 1.3.0", ""},
 		{"help", []string{"nsqd-lite", "help"}, 0, "tail        show messages as they are published", ""},
 		{"help of a command", []string{"nsqd-lite", "pub", "-help"}, 0, "--nsqd-http-address host:port", ""},

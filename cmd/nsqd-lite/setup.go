@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
 	"github.com/nsqloop/nsqloop/cmd/nsqd-lite/internal/gencert"
+	"github.com/nsqloop/nsqloop/server"
 	"github.com/spf13/pflag"
 )
 
@@ -48,6 +51,29 @@ nsqd-lite nsqd --tls-cert=%s --tls-key=%s --tls-root-ca-file=%s --tls-client-aut
 # a client:
 nsqd-lite sub test print --consumer-opt=tls_v1 --consumer-opt=tls_root_ca_file,%s --consumer-opt=tls_cert,%s --consumer-opt=tls_key,%s
 `, server, serverKey, ca, ca, client, clientKey)
+			return err
+		},
+	}
+}
+
+// versions are those of this program, and of the NSQ that it speaks as.
+type versions struct {
+	Lite   string `json:"lite_version"`
+	NSQ    string `json:"nsq_version"`
+	Go     string `json:"go_version"`
+	Commit string `json:"commit,omitempty"`
+}
+
+func (p process) versionVerb() verb {
+	asJSON := false
+	return verb{
+		use: "version", short: "print the versions", group: groupSetup,
+		flags: func(fs *pflag.FlagSet) { fs.BoolVar(&asJSON, "json", false, "print them as JSON") },
+		run: func(context.Context, []string) error {
+			if asJSON {
+				return json.NewEncoder(p.stdout).Encode(versions{liteVersion, server.Version, runtime.Version(), commit()})
+			}
+			_, err := fmt.Fprintln(p.stdout, liteBanner())
 			return err
 		},
 	}

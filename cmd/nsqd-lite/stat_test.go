@@ -74,6 +74,13 @@ func TestTop_Frames(t *testing.T) {
 	if strings.Contains(out, "\x1b") || !strings.HasPrefix(out, "1 nsqd, 2 topics, 3 messages waiting") || strings.Index(out, "large") > strings.Index(out, "small") {
 		t.Errorf("printed\n%s", out)
 	}
+	r = launch(t, "", "nsqd-lite", "top", "--json", "--interval=5ms", "-n1", "--nsqd-http-address="+s.HTTPAddr())
+	until(t, "two tables", func() bool { return strings.Count(r.out.String(), "\n") > 1 })
+	line, _, _ := strings.Cut(r.end(), "\n")
+	want := `"channels":[{"topic_name":"large","channel_name":"","depth":2,`
+	if !strings.HasPrefix(line, `{"nodes":["http://`) || !strings.Contains(line, want) || !strings.HasSuffix(line, `"in_per_second":0,"out_per_second":0}]}`) {
+		t.Errorf("as JSON: %s", line)
+	}
 	f := newFake(map[string]string{"NO_COLOR": "1"}, "nsqd-lite", "top", "--nsqd-http-address=127.0.0.1:1")
 	f.process.screen = true
 	if code := run(f.process); code != exitFailed || f.out.String() != screenOn+screenOff {
@@ -101,6 +108,7 @@ func TestCheck_Codes(t *testing.T) {
 		{"none --depth-warning=1 " + at, 3, "UNKNOWN: there is no topic none"},
 		{"t none " + at, 3, "UNKNOWN: there is no channel none of topic t"},
 		{"a b c", 2, ""},
+		{"--json t --depth-warning=2 " + at, 1, `{"status":"WARNING","code":1,"text":"2 messages wait`},
 	} {
 		f := newFake(nil, append([]string{"nsqd-lite", "check"}, strings.Fields(row.args)...)...)
 		if code := run(f.process); code != row.code || !strings.Contains(f.out.String(), row.want) {

@@ -22,6 +22,7 @@ type tailOptions struct {
 	history int
 	count   int
 	asJSON  bool
+	consume bool // be the first channel of a topic, where there is no other way
 }
 
 func (p process) tailVerb() verb {
@@ -29,7 +30,8 @@ func (p process) tailVerb() verb {
 	return verb{
 		use: "tail TOPIC", short: "show messages as they are published, and consume none", group: groupMessages,
 		long: "Show the last messages of a topic and those that come, and consume none: no channel is made,\n" +
-			"nothing is taken from those that there are.",
+			"nothing is taken from those that there are. An nsqd of NSQ's own shows messages to consumers alone: there\n" +
+			"what comes is shown through an ephemeral channel, and no history.",
 		example: `  nsqd-lite tail test
   nsqd-lite tail test -n 0 --json`,
 		least: 1, most: 1, missing: "name one topic",
@@ -38,6 +40,7 @@ func (p process) tailVerb() verb {
 			fs.IntVarP(&o.history, "n", "n", 10, "show so many of the last messages first")
 			fs.IntVar(&o.count, "count", 0, "end after so many messages, 0 for never")
 			fs.BoolVar(&o.asJSON, "json", false, "show messages with id, time and size, as JSON")
+			fs.BoolVar(&o.consume, "consume", false, "at an nsqd of NSQ's own: be the topic's first channel, which takes what waits there")
 		},
 		run: func(ctx context.Context, args []string) error { return p.tail(ctx, o, args[0]) },
 	}
@@ -57,6 +60,9 @@ func (p process) tail(ctx context.Context, o *tailOptions, topic string) error {
 	client := o.server.client()
 	// The stream first, so that nothing falls between it and the history.
 	stream, err := client.Do(ctx, http.MethodGet, "/topic/tap", ofTopic(topic), nil)
+	if tcp, ok := nsqdOfNSQ(ctx, client, err); ok {
+		return fail(p.tailPlain(ctx, o, client, tcp, topic))
+	}
 	if err != nil {
 		return fail(err)
 	}

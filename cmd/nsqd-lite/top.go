@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"slices"
@@ -19,6 +20,7 @@ type topFlags struct {
 	interval time.Duration
 	sort     string
 	rows     int
+	asJSON   bool
 }
 
 // Escape sequences of terminals: another screen without a cursor, and back;
@@ -44,6 +46,7 @@ func (p process) topVerb() verb {
 			fs.DurationVar(&f.interval, "interval", time.Second, "time between tables")
 			fs.StringVar(&f.sort, "sort", "depth", "what comes first: depth, in, out, in-flight or name")
 			fs.IntVarP(&f.rows, "n", "n", 20, "channels to show")
+			fs.BoolVar(&f.asJSON, "json", false, "print each table as a JSON object on a line of its own")
 		},
 		run: func(ctx context.Context, _ []string) error { return p.top(ctx, f) },
 	}
@@ -51,9 +54,24 @@ func (p process) topVerb() verb {
 
 // topRow is a line of top: a channel, or what a topic holds itself.
 type topRow struct {
-	name string
+	Topic string `json:"topic_name"`
 	stats.Channel
 	stats.Rates
+}
+
+// name is what a table calls the row.
+func (r *topRow) name() string {
+	if r.Name == "" {
+		return r.Topic
+	}
+	return r.Topic + "/" + r.Name
+}
+
+// topJSON is a table for programs. What a topic holds itself has an
+// empty channel_name.
+type topJSON struct {
+	Nodes    []string `json:"nodes"`
+	Channels []topRow `json:"channels"`
 }
 
 // topOrders are the values of --sort.
@@ -75,6 +93,9 @@ func (p process) top(ctx context.Context, f *topFlags) error {
 		return usagef("--interval and -n must be more than 0")
 	}
 	source := f.source.source(nil)
+	if f.asJSON {
+		p.screen = false
+	}
 	if p.screen {
 		if _, err := io.WriteString(p.stdout, screenOn); err != nil {
 			return err
@@ -90,6 +111,9 @@ func (p process) top(ctx context.Context, f *topFlags) error {
 		rows := topRows(now, before, f.interval.Seconds())
 		before = now
 		slices.SortStableFunc(rows, order)
+		if f.asJSON {
+			return true, json.NewEncoder(p.stdout).Encode(topJSON{now.Nodes, rows[:min(len(rows), f.rows)]})
+		}
 		_, err = io.WriteString(p.stdout, p.topTable(now, rows, f))
 		return true, err
 	})
@@ -100,10 +124,10 @@ func topRows(now, before *stats.Stats, seconds float64) []topRow {
 	var rows []topRow
 	for _, t := range now.Topics {
 		if t.Depth > 0 || len(t.Channels) == 0 {
-			rows = append(rows, topRow{name: t.Name, Channel: stats.Channel{Depth: t.Depth, MessageCount: t.MessageCount, Paused: t.Paused}})
+			rows = append(rows, topRow{Topic: t.Name, Channel: stats.Channel{Depth: t.Depth, MessageCount: t.MessageCount, Paused: t.Paused}})
 		}
 		for _, c := range t.Channels {
-			row := topRow{name: t.Name + "/" + c.Name, Channel: c}
+			row := topRow{Topic: t.Name, Channel: c}
 			if before != nil {
 				if old, ok := before.Find(t.Name, c.Name); ok {
 					row.Rates = c.Rate(old, seconds)
@@ -135,7 +159,7 @@ func (p process) topTable(s *stats.Stats, rows []topRow, f *topFlags) string {
 	fmt.Fprintf(&b, "%s%10s %9s %9s %9s %9s %8s %8s  %s%s%s", on, "depth", "in/s", "out/s", "in flight", "deferred", "timeouts", "clients", "topic/channel", off, end)
 	for _, r := range rows[:min(len(rows), f.rows)] {
 		fmt.Fprintf(&b, "%10d %9.0f %9.0f %9d %9d %8d %8d  %s%s%s", r.Depth, r.In, r.Out, r.InFlightCount, r.DeferredCount,
-			r.TimeoutCount, r.ClientCount, r.name, paused(r.Paused), end)
+			r.TimeoutCount, r.ClientCount, r.name(), paused(r.Paused), end)
 	}
 	if p.screen {
 		b.WriteString(screenRest)

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"net/url"
 
 	"github.com/nsqloop/nsqloop/cmd/nsqd-lite/internal/api"
@@ -32,13 +30,7 @@ func verbs(p process) []verb {
 		p.genCertVerb(),
 		p.configVerb(),
 		p.manVerb(),
-		{
-			use: "version", short: "print the versions", group: groupSetup,
-			run: func(context.Context, []string) error {
-				_, err := fmt.Fprintln(p.stdout, liteBanner())
-				return err
-			},
-		},
+		p.versionVerb(),
 	}
 }
 

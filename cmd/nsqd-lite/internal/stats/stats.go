@@ -189,7 +189,10 @@ func (t *Topic) Held() int64 {
 func (c *Channel) Held() int64 { return c.Depth + c.InFlightCount + c.DeferredCount }
 
 // Rates are messages per second between two polls of a channel.
-type Rates struct{ In, Out float64 }
+type Rates struct {
+	In  float64 `json:"in_per_second"`
+	Out float64 `json:"out_per_second"`
+}
 
 // Rate is how fast c moved since before, over so many seconds.
 func (c *Channel) Rate(before Channel, seconds float64) Rates {
