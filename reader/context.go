@@ -15,6 +15,7 @@ import (
 type extra struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	record func(Trial) // of NewTrial
 
 	// Of the loop.
 	timer loop.Timer // of RequeueIn; nil when there is none

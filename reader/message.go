@@ -105,7 +105,11 @@ func (m *Message) Touch() bool {
 	if m.state.Load() != stateOpen {
 		return false
 	}
-	if m.reader == nil || m.touching.Swap(true) {
+	if m.reader == nil {
+		m.try(answer{m: m, kind: touch})
+		return true
+	}
+	if m.touching.Swap(true) {
 		return true // one that is waiting to leave serves for both
 	}
 	return m.reader.mail(answer{m: m, kind: touch})
@@ -165,7 +169,8 @@ func (m *Message) answer(a answer) bool {
 	if !m.state.CompareAndSwap(stateOpen, stateAnswered) {
 		return false
 	}
-	if m.reader == nil { // made by a test of a handler: there is nobody to tell
+	if m.reader == nil { // made by a test of a handler
+		m.try(a)
 		m.finishUp(a.kind.end())
 		return true
 	}

@@ -18,7 +18,8 @@ var rooms = map[string]room{
 	"reader/middleware": {ours: "reader", not: "the loop, connections, where messages come from"},
 	"writer":            {ours: "client client/lookup loop internal/wire internal/backoff internal/option", not: "consuming, the server, frames"},
 
-	"nsqprom": {ours: "loop reader writer", outside: "github.com/prometheus/client_golang/...", not: "how messages flow, or what is published"},
+	"reader/readertest": {ours: "reader", not: "servers, loops, connections"},
+	"nsqprom":           {ours: "loop reader writer", outside: "github.com/prometheus/client_golang/...", not: "how messages flow, or what is published"},
 
 	"server/journal":             {not: "topics, channels, clients, the clock"},
 	"server/journal/journaltest": {ours: "server/journal", not: "topics, channels, clients, the clock"},
@@ -33,7 +34,7 @@ var rooms = map[string]room{
 	"cmd/nsqd-lite/internal/loadgen": {ours: "client reader writer loop", outside: "github.com/HdrHistogram/hdrhistogram-go", not: "the server, the command line"},
 	"cmd/nsqd-lite/internal/...":     {ours: "client reader writer loop cmd/nsqd-lite/internal/...", not: "the server, the command line"},
 
-	"examples/...": {ours: "client client/lookup loop nsqprom reader server writer", not: "anything a user cannot import"},
+	"examples/...": {ours: "client client/lookup loop nsqprom reader reader/middleware reader/readertest server server/nsqtest writer", not: "anything a user cannot import"},
 
 	"internal/tidy":     {not: "anything but files"},
 	"internal/testcert": {not: "whose certificates it makes"},

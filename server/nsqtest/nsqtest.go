@@ -12,7 +12,7 @@
 // Any NSQ client can be tested against it, also in bad times: Kill and Restart
 // end the server as kill -9 does and bring it back with what it had
 // acknowledged, Advance lets timeouts and delays pass at once, and Faults puts a
-// bad network in front of it.
+// bad network in front of it. Tests of a handler alone have reader/readertest.
 package nsqtest
 
 import (
