@@ -167,6 +167,9 @@ func (m *member) start() (err error) {
 			m.lives[nsqd]++
 			m.held -= m.heldOn(nsqd)
 			s.say("%s lost %s: %v", m.name, nsqd, err)
+			if s.plan.clean() {
+				s.model.fail("%s lost %s, and nothing was broken: %v", m.name, nsqd, err)
+			}
 		},
 	}
 	if m.plan.lookup {
@@ -180,6 +183,26 @@ func (m *member) start() (err error) {
 	}
 	m.reader, err = reader.New(m.app.loop, o)
 	return err
+}
+
+// check holds what the Reader says of itself against what it may, where nothing
+// lets an nsqd send more than it was asked for: several nsqds of which one has sent
+// what another should, a network that holds up what has timed out meanwhile, an
+// operator who empties a channel.
+func (m *member) check() error {
+	p := m.s.plan
+	if m.app.loop == nil || p.nsqds > 1 || p.broken || p.admin || m.plan.forgets > 0 || p.msgTimeout < 2*time.Second {
+		return nil
+	}
+	var st reader.Stats
+	m.app.loop.Do(func() { st = m.reader.Stats() })
+	if st.InFlight > m.max {
+		return fmt.Errorf("%s has %d messages in flight, max in flight is %d", m.name, st.InFlight, m.max)
+	}
+	if st.Refused > 0 && p.clean() {
+		return fmt.Errorf("%d answers of %s were refused, and nothing was broken", st.Refused, m.name)
+	}
+	return nil
 }
 
 // heldOn ends what is held of an nsqd whose connection was lost, and counts it.
@@ -198,7 +221,7 @@ func (m *member) heldOn(nsqd string) int {
 func (m *member) admin(st step) {
 	switch st.kind {
 	case setMaxInFlight:
-		n := 1 + st.n%12
+		n := 1 + st.n%mostSet
 		// What nsqd has sent before it reads a lower count may still come.
 		m.max = max(m.max, n)
 		m.app.loop.Do(func() { _ = m.reader.SetMaxInFlight(n) })
@@ -267,7 +290,9 @@ func (m *member) handle(msg *reader.Message) error {
 	switch {
 	case c.one(fails):
 		h.end()
-		return reader.RequeueAfter(time.Duration(c.IntN(500))*time.Millisecond, errors.New("fails"))
+		delay := time.Duration(c.IntN(500_000)) * time.Microsecond
+		s.model.requeue(d, delay)
+		return reader.RequeueAfter(delay, errors.New("fails"))
 	case c.one(forgets):
 		m.release(msg, h, s.plan.msgTimeout, func() {})
 		return reader.Pending

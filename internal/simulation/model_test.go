@@ -84,15 +84,18 @@ type place struct {
 	channel    string
 	deliveries int
 	attempts   []uint16 // of the deliveries
+	last       *delivery
 	finished   *delivery
 }
 
 // delivery is one time that a handler got a message.
 type delivery struct {
-	m          *message
-	by         *member
-	place      *place
-	at, finish time.Time
+	m      *message
+	by     *member
+	place  *place
+	at     time.Time
+	finish time.Time // when it was answered
+	due    time.Time // not before then again; the zero time: it was not requeued
 }
 
 func newModel(s *system) *model {
@@ -287,7 +290,11 @@ func (m *model) create(n *node, topic, channel string) {
 func (m *model) remove(n *node, topic, channel string, sure bool) {
 	for _, name := range m.s.plan.channels {
 		if channel == "" || channel == name {
-			m.of(n).channel(topic, name).since = time.Time{}
+			since := time.Time{}
+			if sure && len(m.s.plan.channels) == 1 {
+				since = m.now() // whoever makes it again gives it what came meanwhile
+			}
+			m.of(n).channel(topic, name).since = since
 			m.paused(n, topic, name, false)
 		}
 	}
@@ -346,6 +353,7 @@ func (m *model) deliver(by *member, msg *reader.Message) *delivery {
 	m.s.say("%s gets %s from %s on %s, for the %d. time, attempts %d", by.name, d.m.name(), n.name, by.plan.channel, d.place.deliveries+1, msg.Attempts)
 	m.checkDelivery(d, msg)
 	d.place.deliveries++
+	d.place.last = d
 	if d.place.deliveries > 1 {
 		m.s.tally.redeliveries++
 	}
@@ -369,7 +377,7 @@ func (m *model) checkDelivery(d *delivery, msg *reader.Message) {
 	x, l, now, p := d.m, d.place, d.at, m.s.plan
 	name := func() string { return fmt.Sprintf("%s on %s of %s", x.name(), l.channel, l.node.name) }
 	m.wentTo(x.publication, l.node)
-	clean := !p.broken && !p.crashes && !p.admin && !p.disks
+	clean := p.clean()
 	switch {
 	case x.ended && x.outcome == writer.NotSent:
 		m.fail("%s was delivered, and its result said that it was not sent", name())
@@ -383,6 +391,8 @@ func (m *model) checkDelivery(d *delivery, msg *reader.Message) {
 		m.fail("%s came with the timestamp %v, and before with %v", name(), msg.Timestamp, x.stamp)
 	case m.dropped(d):
 		// A channel that is new, or whose messages were dropped, begins anew.
+	case l.last != nil && now.Before(l.last.due) && !m.excused(l.last):
+		m.fail("%s was requeued at %v, and came %v early", name(), m.since(l.last.finish), l.last.due.Sub(now))
 	case msg.Attempts == 0 || !m.wasDownAfter(l.node, x.at) && slices.Contains(l.attempts, msg.Attempts):
 		m.fail("%s came with attempts %d, and before with %v", name(), msg.Attempts, l.attempts)
 	case !p.broken && !m.wasDownAfter(l.node, x.at) && int(msg.Attempts) <= l.deliveries:
@@ -410,13 +420,13 @@ func (m *model) shouldRest(d *delivery) bool {
 	}
 	x := m.of(d.place.node)
 	ch, t := x.channel(d.m.topic, d.place.channel), x.channel(d.m.topic, "")
-	if x.rotted[d.m.topic].After(ch.heldAt) || m.wasDownAfter(d.place.node, ch.heldAt) && m.s.plan.sync != server.SyncAlways {
-		return false
+	sure := func(c *channelModel) bool {
+		return c.held && !x.rotted[d.m.topic].After(c.heldAt) && !m.lostPowerAfter(d.place.node, c.heldAt)
 	}
 	// A Reader may have had it in hand since before, for as long as it may.
 	late := m.s.plan.msgTimeout + slack
-	return ch.held && d.at.After(ch.heldAt.Add(late)) ||
-		t.held && d.m.at.After(t.heldAt.Add(slack)) && d.place.deliveries == 0 && !m.wasDownAfter(d.place.node, t.heldAt)
+	return sure(ch) && d.at.After(ch.heldAt.Add(late)) ||
+		sure(t) && d.m.at.After(t.heldAt.Add(slack)) && d.place.deliveries == 0
 }
 
 // checkGone fails when a message comes that was emptied or deleted long ago. A
@@ -456,6 +466,12 @@ func (m *model) finish(d *delivery) {
 	d.finish = m.now()
 	m.s.say("%s finishes %s on %s", d.by.name, d.m.name(), d.place.channel)
 	d.place.finished = d
+}
+
+// requeue is a handler's answer that the message is to come again after a while.
+func (m *model) requeue(d *delivery, delay time.Duration) {
+	d.finish = m.now()
+	d.due = d.finish.Add(delay)
 }
 
 // excused says whether a finished message may come again: when its FIN may have

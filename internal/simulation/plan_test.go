@@ -42,6 +42,28 @@ type plan struct {
 	skewed  bool // clocks are set
 }
 
+// clean says that nothing is done to the system but that it is used.
+func (p *plan) clean() bool { return !p.broken && !p.crashes && !p.admin && !p.disks }
+
+// mostInFlight is how many messages a subscriber of a channel may ever have in
+// flight on a connection.
+func (p *plan) mostInFlight(topic, channel string) (most int) {
+	for _, a := range p.apps {
+		for _, r := range a.readers {
+			if r.topic == topic && r.channel == channel {
+				most = max(most, r.maxInFlight)
+			}
+		}
+	}
+	if p.admin {
+		most = max(most, mostSet)
+	}
+	return most
+}
+
+// mostSet is the highest max in flight that an operator sets.
+const mostSet = 12
+
 // appPlan is a program with Writers and Readers on one loop.
 type appPlan struct {
 	writers []writerPlan

@@ -16,6 +16,7 @@ var (
 	seedFlag    = flag.Uint64("seed", 0, "run only the schedule of this seed, and tell what happens")
 	runsFlag    = flag.Uint64("runs", 0, "number of schedules; 0 means 1500, or 200 with -short")
 	fromFlag    = flag.Uint64("from", 1, "first seed")
+	briefFlag   = flag.Bool("brief", false, "end with the first schedule that goes wrong, and do not look into it")
 	minutesFlag = flag.Float64("minutes", 0, "go on until this much time has passed, instead of for a number of runs")
 )
 
@@ -44,11 +45,15 @@ func TestSimulation(t *testing.T) {
 		}
 		return seed >= *fromFlag+runs
 	}
-	sum, failed := runMany(*fromFlag, over)
+	most := 5
+	if *briefFlag {
+		most = 1
+	}
+	sum, failed := runMany(*fromFlag, over, most)
 	t.Logf("seeds %d to %d in %v: %v", *fromFlag, *fromFlag+uint64(sum.schedules)-1, time.Since(began).Round(time.Millisecond), &sum)
 	for i, f := range failed {
 		t.Errorf("seed %d: %v\nto repeat: go test ./internal/simulation -run TestSimulation -seed %d", f.seed, f.err, f.seed)
-		if i == 0 {
+		if i == 0 && !*briefFlag {
 			explain(t, f.seed)
 		}
 	}
@@ -60,8 +65,8 @@ type failure struct {
 	err  error
 }
 
-// runMany runs seeds on all processors until over says so, or some have failed.
-func runMany(from uint64, over func(seed uint64) bool) (sum tally, failed []failure) {
+// runMany runs seeds on all processors until over says so, or most have failed.
+func runMany(from uint64, over func(seed uint64) bool, most int) (sum tally, failed []failure) {
 	var (
 		mu   sync.Mutex
 		wg   sync.WaitGroup
@@ -81,7 +86,7 @@ func runMany(from uint64, over func(seed uint64) bool) (sum tally, failed []fail
 				sum.add(&s.tally)
 				if err != nil {
 					failed = append(failed, failure{seed, err})
-					stop.Store(len(failed) >= 5)
+					stop.Store(len(failed) >= most)
 				}
 				mu.Unlock()
 			}

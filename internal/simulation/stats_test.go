@@ -26,6 +26,17 @@ func (m *model) checkStats() error {
 			}
 		}
 	}
+	return m.checkReaders()
+}
+
+func (m *model) checkReaders() error {
+	for _, a := range m.s.apps {
+		for _, r := range a.readers {
+			if err := r.check(); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -34,6 +45,11 @@ func (m *model) checkStats() error {
 func (m *model) checkChannel(n *node, t server.TopicStats, ch server.ChannelStats) error {
 	if ch.Depth < 0 || ch.InFlightCount < 0 || ch.DeferredCount < 0 || t.Depth < 0 {
 		return fmt.Errorf("%s says that %s/%s has depth %d, %d in flight, %d deferred", n.name, t.TopicName, ch.ChannelName, ch.Depth, ch.InFlightCount, ch.DeferredCount)
+	}
+	for _, c := range ch.Clients {
+		if c.InFlightCount > m.s.plan.mostInFlight(t.TopicName, ch.ChannelName) {
+			return fmt.Errorf("%s says that %s of %s/%s has %d in flight", n.name, c.RemoteAddress, t.TopicName, ch.ChannelName, c.InFlightCount)
+		}
 	}
 	least, most := 0, 0
 	now := m.now()

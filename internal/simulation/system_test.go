@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"time"
@@ -232,7 +233,7 @@ func (s *system) rest() error {
 	var last error
 	for end := s.world.Now().Add(patience); s.world.Now().Before(end); {
 		if last = s.model.checkEmpty(); last == nil {
-			return s.model.err
+			return cmp.Or(s.model.err, s.model.checkReaders())
 		}
 		s.world.Run(time.Second)
 		for len(s.todo) > 0 { // nodes that come back
