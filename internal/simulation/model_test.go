@@ -26,6 +26,7 @@ type model struct {
 // nodeModel is what is known of an nsqd and its disk.
 type nodeModel struct {
 	downs    []span
+	kills    []time.Time                 // of those, the ones out of order
 	cuts     []time.Time                 // when it lost power, and may have lost what was confirmed
 	channels map[[2]string]*channelModel // by topic and channel; a topic by its own
 	rotted   map[string]time.Time        // topics whose files were damaged, and when last
@@ -36,6 +37,7 @@ type nodeModel struct {
 type channelModel struct {
 	since  time.Time // it is certain to be there since; zero: it is not
 	voids  []void
+	back   time.Time // when it was last set back
 	held   bool      // paused
 	heldAt time.Time // and since when
 }
@@ -216,8 +218,11 @@ func (m *model) wentTo(p *publication, n *node) {
 
 // down is the end of an nsqd, which began at a time and is over now. A power cut
 // takes what it may take.
-func (m *model) down(n *node, began time.Time, power bool) {
-	x := m.of(n)
+func (m *model) down(n *node, began time.Time, how stepKind) {
+	x, power := m.of(n), how == powerCut
+	if how != stop || m.s.plan.disks { // which may not let it write what it has to
+		x.kills = append(x.kills, m.now())
+	}
 	promised := m.s.plan.sync == server.SyncAlways
 	if power && !promised {
 		x.cuts = append(x.cuts, m.now())
@@ -291,7 +296,7 @@ func (m *model) remove(n *node, topic, channel string, sure bool) {
 	for _, name := range m.s.plan.channels {
 		if channel == "" || channel == name {
 			since := time.Time{}
-			if sure && len(m.s.plan.channels) == 1 {
+			if sure && m.s.plan.lonely {
 				since = m.now() // whoever makes it again gives it what came meanwhile
 			}
 			m.of(n).channel(topic, name).since = since
@@ -313,6 +318,16 @@ func (m *model) void(n *node, topic, channel string, all bool) {
 			c.voids = append(c.voids, void{m.now(), all})
 		}
 	}
+}
+
+// rewound is told that a channel was set back: what is on disk may come again.
+func (m *model) rewound(n *node, topic, channel string) {
+	m.of(n).channel(topic, channel).back = m.now()
+}
+
+// wasRewoundAfter says whether the channel of a place was set back since then.
+func (m *model) wasRewoundAfter(l *place, topic string, since time.Time) bool {
+	return !m.of(l.node).channel(topic, l.channel).back.Before(since)
 }
 
 func (m *model) paused(n *node, topic, channel string, on bool) {
@@ -389,13 +404,14 @@ func (m *model) checkDelivery(d *delivery, msg *reader.Message) {
 		m.fail("%s came with the id %s, and before with %s", name(), msg.ID, x.id)
 	case !x.stamp.IsZero() && !x.stamp.Equal(msg.Timestamp):
 		m.fail("%s came with the timestamp %v, and before with %v", name(), msg.Timestamp, x.stamp)
-	case m.dropped(d):
-		// A channel that is new, or whose messages were dropped, begins anew.
+	case m.dropped(d) || m.wasRewoundAfter(l, x.topic, x.at) || l.channel == extra:
+		// A channel that is new or set back, or whose messages were dropped,
+		// begins anew.
 	case l.last != nil && now.Before(l.last.due) && !m.excused(l.last):
 		m.fail("%s was requeued at %v, and came %v early", name(), m.since(l.last.finish), l.last.due.Sub(now))
-	case msg.Attempts == 0 || !m.wasDownAfter(l.node, x.at) && slices.Contains(l.attempts, msg.Attempts):
+	case msg.Attempts == 0 || !m.wasKilledAfter(l.node, x.at) && slices.Contains(l.attempts, msg.Attempts):
 		m.fail("%s came with attempts %d, and before with %v", name(), msg.Attempts, l.attempts)
-	case !p.broken && !m.wasDownAfter(l.node, x.at) && int(msg.Attempts) <= l.deliveries:
+	case !p.broken && !m.wasKilledAfter(l.node, x.at) && int(msg.Attempts) <= l.deliveries:
 		m.fail("%s came with attempts %d, for the %d. time", name(), msg.Attempts, l.deliveries+1)
 	case clean && !m.dropped(d) && int(msg.Attempts) != l.deliveries+1:
 		m.fail("%s came with attempts %d, for the %d. time, and nothing was broken", name(), msg.Attempts, l.deliveries+1)
@@ -439,7 +455,7 @@ func (m *model) checkGone(d *delivery, name func() string) {
 	// A Reader that was busy may have had it in hand since before.
 	late := m.s.plan.msgTimeout + 2*time.Second
 	for _, v := range x.channel(d.m.topic, d.place.channel).voids {
-		if v.all && d.m.endedAt.Before(v.at) && d.at.After(v.at.Add(late)) {
+		if v.all && !m.wasRewoundAfter(d.place, d.m.topic, v.at) && d.m.endedAt.Before(v.at) && d.at.After(v.at.Add(late)) {
 			m.fail("%s came back: it was dropped at %v", name(), m.since(v.at))
 		}
 	}
@@ -454,6 +470,12 @@ func (m *model) wasDownAfter(n *node, since time.Time) bool {
 // what it had confirmed.
 func (m *model) lostPowerAfter(n *node, since time.Time) bool {
 	return slices.ContainsFunc(m.of(n).cuts, func(cut time.Time) bool { return !cut.Before(since) })
+}
+
+// wasKilledAfter says whether an nsqd has ended out of order since then: that may
+// cost deliveries their attempts.
+func (m *model) wasKilledAfter(n *node, since time.Time) bool {
+	return slices.ContainsFunc(m.of(n).kills, func(at time.Time) bool { return !at.Before(since) })
 }
 
 // losesPower says whether the plan takes power away at all.
@@ -484,6 +506,10 @@ func (m *model) excused(f *delivery) bool {
 	if f.finish.Sub(f.at) > p.msgTimeout-slack || p.skewed {
 		return true
 	}
+	// The Reader may have had it since before the channel was set back.
+	if m.wasRewoundAfter(f.place, f.m.topic, f.at.Add(-p.msgTimeout-slack)) || f.place.channel == extra {
+		return true
+	}
 	if !f.by.died.IsZero() && f.finish.After(f.by.died.Add(-slack)) || f.by.leaving {
 		return true
 	}
@@ -505,7 +531,7 @@ func (m *model) excused(f *delivery) bool {
 // after. The finish is written again when it can be, but a kill may come first.
 func (m *model) weakAt(n *node, at time.Time) bool {
 	for _, st := range m.s.plan.steps {
-		if st.kind >= diskFull && st.kind <= everyFails && m.s.nodes[st.nsqd] == n {
+		if (st.kind >= diskFull && st.kind <= everyFails || st.kind == otherFails || st.kind == slowDisk) && m.s.nodes[st.nsqd] == n {
 			from := m.s.begin.Add(st.at)
 			if !at.Before(from.Add(-slack)) && at.Before(m.calmAtOr(m.now()).Add(slack)) {
 				return true
@@ -533,7 +559,7 @@ func (m *model) owed(x *message, channel string) bool {
 	}
 	n := m.of(x.node)
 	c := n.channel(x.topic, channel)
-	if c.since.IsZero() || c.since.After(x.at) {
+	if c.since.IsZero() || !c.since.Before(x.at) {
 		return false
 	}
 	if at, ok := n.rotted[x.topic]; ok && !at.Before(x.at) {

@@ -22,7 +22,18 @@ import (
 type directLoop struct {
 	*looptest.Loop
 	direct bool
-	hangUp func() // of the request that is being served
+	hangUp func()    // of the request that is being served
+	slow   time.Time // until then what is given to Go takes longer
+	by     time.Duration
+}
+
+// Go is loop.Loop's: on a slow disk, a fsync takes its time.
+func (l *directLoop) Go(work func() (then func())) {
+	if l.slow.Before(l.Now()) {
+		l.Loop.Go(work)
+		return
+	}
+	l.After(l.by, func() { l.Loop.Go(work) })
 }
 
 func (l *directLoop) Post(f func()) error {
@@ -94,7 +105,7 @@ func (n *node) start() error {
 	o := server.Options{
 		TCPAddress: ":4150", BroadcastAddress: n.name, BroadcastHTTPPort: 4151, Sync: p.sync, MsgTimeout: p.msgTimeout,
 		MaxBytesPerFile: p.segment, MemQueueSize: p.memQueue, RequeueOnDisconnect: p.requeueLost,
-		LookupdTCPAddresses: n.s.lookupdAddrs(),
+		LookupdTCPAddresses: n.s.lookupdAddrs(), RetainBytes: p.retain,
 	}
 	var err error
 	if n.server, err = server.NewOnDisk(n.loop, o, n.disk); err != nil {
@@ -135,7 +146,9 @@ func (n *node) down(power bool) error {
 	}
 	n.s.world.Crash(n.loop.Loop)
 	n.loop, n.server = nil, nil
+	how := kill
 	if power {
+		how = powerCut
 		n.s.tally.faults[powerCut]++
 		n.disk.PowerCut(n.rand)
 		n.s.say("%s has lost power", n.name)
@@ -148,7 +161,7 @@ func (n *node) down(power bool) error {
 	if n.over {
 		at = n.died // the driver may have been busy since
 	}
-	n.s.model.down(n, at, power)
+	n.s.model.down(n, at, how)
 	n.s.soon(n.away, n.restart)
 	return nil
 }
@@ -169,7 +182,7 @@ func (n *node) stop() error {
 	n.loop, n.server = nil, nil
 	n.s.tally.faults[stop]++
 	n.s.say("%s was stopped", n.name)
-	n.s.model.down(n, began, false)
+	n.s.model.down(n, began, stop)
 	n.s.soon(n.away, n.restart)
 	return nil
 }
@@ -219,6 +232,15 @@ func (n *node) fails(st step) {
 		n.disk.FailNext("write", err)
 	case syncFails:
 		n.disk.FailNext("sync", syscall.EIO)
+	case readFails:
+		n.disk.FailNext("read", syscall.EIO)
+	case otherFails:
+		n.disk.FailNext([]string{"create", "rename", "remove", "truncate", "syncdir"}[st.n%5], syscall.EIO)
+	case slowDisk:
+		if n.loop != nil {
+			n.loop.slow, n.loop.by = n.loop.Now().Add(st.last), time.Duration(st.n)*20*time.Millisecond
+		}
+		return
 	}
 	n.s.model.syncMayFail(n, st)
 }
@@ -267,6 +289,9 @@ var errDown = errors.New("connection refused")
 // RoundTrip is http.RoundTripper's, for the Readers: the requests to
 // nsqlookupds. It runs between the world's steps.
 func (s *system) RoundTrip(req *http.Request) (*http.Response, error) {
+	if s.deadened > 0 && !s.calm {
+		return nil, errDown
+	}
 	for _, l := range s.lookups {
 		if l.name == req.URL.Hostname() && l.loop != nil {
 			return l.loop.call(l.api, httptest.NewRequest(req.Method, req.URL.RequestURI(), nil)).Result(), nil

@@ -28,6 +28,7 @@ type plan struct {
 	segment     int64 // bytes per file
 	memQueue    int
 	requeueLost bool // Options.RequeueOnDisconnect
+	retain      int64
 	faults      looptest.Faults
 	minLatency  time.Duration
 	maxLatency  time.Duration
@@ -40,7 +41,12 @@ type plan struct {
 	disks   bool // disks fail, fill up or rot
 	admin   bool // an operator pauses, empties and deletes
 	skewed  bool // clocks are set
+	lonely  bool // there is one channel, so that it is the first to be made again
 }
+
+// extra is the channel that nobody makes: a Reader's SUB does, and it goes with its
+// last subscriber.
+const extra = "extra#ephemeral"
 
 // clean says that nothing is done to the system but that it is used.
 func (p *plan) clean() bool { return !p.broken && !p.crashes && !p.admin && !p.disks }
@@ -115,7 +121,7 @@ func (s step) String() string {
 		text += fmt.Sprintf(" app%d.w%d to %s: %d of %d bytes, delay %v", s.app, s.who, s.topic, s.messages, s.size, s.delay)
 	case httpPublish:
 		text += fmt.Sprintf(" nsqd%d %s: %d of %d bytes, delay %v", s.nsqd, s.topic, s.messages, s.size, s.delay)
-	case cut, part, deaf, resetAfter:
+	case cut, part, deaf, resetAfter, slow:
 		text += fmt.Sprintf(" app%d nsqd%d, %v, %d", s.app, s.nsqd, s.last, s.n)
 	case appKill, appStop, setMaxInFlight, pauseReader:
 		text += fmt.Sprintf(" app%d.%d, %v, %d", s.app, s.who, s.last, s.n)
@@ -167,6 +173,16 @@ const (
 	setMaxInFlight
 	pauseReader // for a while
 
+	// What makeMore adds.
+	slow      // the program reads only now and then, for a while
+	away      // an nsqd and the nsqlookupds do not hear each other for a while
+	deaden    // nobody gets an answer of the nsqlookupds' HTTP for a while
+	tombstone // an nsqd is hidden from those who look for a topic
+	rewind    // a channel is to deliver again what is on disk
+	slowDisk  // fsyncs take long, for a while
+	readFails // once
+	otherFails
+
 	stepKinds
 )
 
@@ -174,7 +190,8 @@ func (k stepKind) String() string {
 	return [...]string{"publish", "http publish", "cut", "part", "deaf", "reset after", "silent", "kill", "kill at", "power cut",
 		"power cut at", "stop", "nsqlookupd kill", "app kill", "app stop", "skew", "disk full", "write fails", "sync fails",
 		"every nth fails", "rot", "pause topic", "pause channel", "empty topic", "empty channel", "delete topic",
-		"delete channel", "set max in flight", "pause reader"}[k]
+		"delete channel", "set max in flight", "pause reader", "slow", "away", "deaden", "tombstone", "rewind", "slow disk",
+		"read fails", "other fails"}[k]
 }
 
 // chance draws what a plan needs.
@@ -191,9 +208,17 @@ func (c chance) one(in float64) bool { return c.Float64() < in }
 // pick returns one of all.
 func pick[T any](c chance, all ...T) T { return all[c.IntN(len(all))] }
 
-// makePlan draws a plan. Most are small: they find most of what there is to
-// find, and there can be many more of them.
+// makePlan draws a plan.
 func makePlan(seed uint64) *plan {
+	p := makeBase(seed)
+	p.makeMore(chance{rand.New(rand.NewPCG(seed, 0x6d6f7265))})
+	return p
+}
+
+// makeBase draws what was there first, from a source of its own, so that a seed that
+// once found something still does. Most plans are small: they find most of what
+// there is to find, and there can be many more of them.
+func makeBase(seed uint64) *plan {
 	c := chance{rand.New(rand.NewPCG(seed, 0x73696d))}
 	size := pick(c, 0, 0, 0, 0, 0, 0, 1, 1, 1, 2)
 	p := &plan{
@@ -219,6 +244,7 @@ func makePlan(seed uint64) *plan {
 		p.faults = looptest.Faults{Refuse: c.Float64() / 3, Timeout: c.Float64() / 8, Reset: c.Float64() / 2, Vanish: c.Float64() / 8}
 	}
 	p.skewed = p.crashes && c.one(0.1)
+	p.lonely = len(p.channels) == 1
 	p.makeApps(c, size)
 	p.makeSteps(c, size)
 	slices.SortStableFunc(p.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
@@ -320,4 +346,44 @@ func (p *plan) step(c chance, kind stepKind) step {
 		nsqd: c.IntN(p.nsqds), topic: pick(c, p.topics...), channel: pick(c, p.channels...),
 		last: c.seconds(0.05, 6), draw: c.Uint64(),
 	}
+}
+
+// makeMore adds to some plans what came later.
+func (p *plan) makeMore(c chance) {
+	if !c.one(0.5) {
+		return
+	}
+	var kinds []stepKind
+	if p.broken {
+		kinds = append(kinds, slow, slow)
+		if p.lookupds > 0 {
+			kinds = append(kinds, away, deaden)
+		}
+	}
+	if p.disks {
+		kinds = append(kinds, slowDisk, readFails, otherFails, otherFails)
+	}
+	if p.admin {
+		p.retain = int64(pick(c, 0, 8<<10, 256<<10))
+		kinds = append(kinds, rewind, rewind)
+		if p.lookupds > 0 {
+			kinds = append(kinds, tombstone)
+		}
+	}
+	if c.one(0.3) {
+		p.lonely = false
+		a := &p.apps[c.IntN(len(p.apps))]
+		a.readers = append(a.readers, readerPlan{topic: pick(c, p.topics...), channel: extra, lookup: p.lookupds > 0 && c.one(0.5),
+			maxInFlight: c.between(1, 9), fails: pick(c, 0, 0.3), later: 0.3})
+	}
+	if len(kinds) == 0 {
+		return
+	}
+	for range c.between(1, 6) {
+		s := p.step(c, pick(c, kinds...))
+		s.app = c.IntN(len(p.apps))
+		s.n = c.between(1, 40)
+		p.steps = append(p.steps, s)
+	}
+	slices.SortStableFunc(p.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 }

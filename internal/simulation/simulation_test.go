@@ -171,12 +171,13 @@ var regressions = []struct {
 	{9571, "an nsqd that had died was told to die"},
 	{10434, "a kill at the moment of a publish counted as before it"},
 	{12622, "a depth that damage made too low for a while counted as wrong"},
+	{60811, "a channel that was made at the moment of a publish counted as made before it"},
 	{18045, "a cursor file whose fsync had failed was believed to be durable after the next one"},
 }
 
 func TestSimulation_Regressions(t *testing.T) {
 	for _, r := range regressions {
-		if _, err := runSeed(r.seed, nil); err != nil {
+		if err := newSystem(makeBase(r.seed), nil).run(); err != nil {
 			t.Errorf("seed %d (%s): %v", r.seed, r.what, err)
 		}
 	}

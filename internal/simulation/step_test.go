@@ -3,11 +3,13 @@ package simulation
 import (
 	"bytes"
 	"fmt"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/loop/looptest"
 )
 
 // meet lets a step of the plan happen, between the world's own.
@@ -27,7 +29,7 @@ func (s *system) meet(st step) error {
 	}
 	s.say("%v", st)
 	switch st.kind {
-	case cut, part, deaf, resetAfter, silent:
+	case cut, part, deaf, resetAfter, silent, slow, away, deaden:
 		s.meetNetwork(st, n, a)
 	case kill, killAt, powerCut, powerCutAt, stop, rot:
 		return s.meetProcess(st, n)
@@ -50,7 +52,7 @@ func (s *system) meet(st step) error {
 			n.loop.Skew(st.last)
 			s.tally.faults[skew]++
 		}
-	case diskFull, writeFails, syncFails, everyFails:
+	case diskFull, writeFails, syncFails, everyFails, slowDisk, readFails, otherFails:
 		s.tally.faults[st.kind]++
 		n.fails(st)
 	default:
@@ -75,7 +77,7 @@ func (n *node) restart() error {
 		return nil
 	}
 	err := n.start()
-	if err != nil && !n.s.calm {
+	if err != nil && (!n.s.calm || n.s.plan.disks) { // what is left of the faults may meet this start
 		n.s.say("%v", err)
 		n.s.soon(time.Second, n.restart)
 		return nil
@@ -118,7 +120,31 @@ func (s *system) meetNetwork(st step, n *node, a *app) {
 		for _, k := range s.world.Links("", n.name) {
 			k.Vanish()
 		}
+	case slow:
+		end := s.world.Now().Add(st.last)
+		for _, k := range links {
+			s.slowDown(k, a.name, time.Duration(st.n)*10*time.Millisecond, end)
+		}
+	case away:
+		for _, l := range s.lookups {
+			s.world.Partition(n.name, l.name)
+			s.after(st.last, func() { s.world.Heal(n.name, l.name) })
+		}
+	case deaden:
+		s.deadened++
+		s.after(st.last, func() { s.deadened-- })
 	}
+}
+
+// slowDown lets one end of a connection read only for a moment now and then.
+func (s *system) slowDown(k *looptest.Link, name string, pause time.Duration, end time.Time) {
+	k.Deaf(name, true)
+	s.after(pause, func() {
+		k.Deaf(name, false)
+		if s.world.Now().Before(end) && !s.calm {
+			s.after(time.Millisecond, func() { s.slowDown(k, name, pause, end) })
+		}
+	})
 }
 
 func (s *system) meetProcess(st step, n *node) error {
@@ -178,8 +204,32 @@ func (s *system) meetAdmin(st step, n *node, a *app) error {
 			}
 			return s.createTopic(n, st.topic)
 		})
+	case rewind:
+		return s.rewind(n, st)
+	case tombstone:
+		if l := s.lookups[st.n%len(s.lookups)]; l.loop != nil {
+			s.tally.faults[tombstone]++
+			q := url.Values{"topic": {st.topic}, "node": {n.name + ":4151"}}
+			l.loop.call(l.api, httptest.NewRequest("POST", "/topic/tombstone?"+q.Encode(), nil))
+		}
 	}
 	return err
+}
+
+// rewind sets a channel back, to the beginning or by a while.
+func (s *system) rewind(n *node, st step) error {
+	to := "beginning"
+	if st.draw%2 == 0 {
+		to = s.world.Now().Add(-st.last).UTC().Format(time.RFC3339Nano)
+	}
+	q := url.Values{"topic": {st.topic}, "channel": {st.channel}, "to": {to}}
+	rec := n.http("POST", "/channel/rewind?"+q.Encode(), "")
+	s.tally.faults[rewind]++
+	s.model.rewound(n, st.topic, st.channel)
+	if rec.Code != 200 && rec.Code != 404 {
+		return s.failedWell(n, "rewind", rec.Code, rec.Body)
+	}
+	return nil
 }
 
 // request asks an nsqd to do something, and tells the model that it has, and

@@ -25,7 +25,9 @@ type system struct {
 	fate    *looptest.Loop // carries the plan's timers; nothing happens to it
 	todo    []func() error // what the driver has to do, because callbacks cannot
 	calm    bool           // no more faults
-	trace   uint64         // of the world when it came to rest
+
+	deadened int    // steps that keep the nsqlookupds' HTTP from answering
+	trace    uint64 // of the world when it came to rest
 }
 
 func newSystem(p *plan, log func(line string)) *system {
@@ -212,6 +214,12 @@ func (s *system) calmDown() error {
 		n.disk.FailEvery(0)
 		for _, a := range s.apps {
 			s.world.Heal(a.name, n.name)
+		}
+		for _, l := range s.lookups {
+			s.world.Heal(n.name, l.name)
+		}
+		if n.loop != nil {
+			n.loop.slow = time.Time{}
 		}
 		if n.server != nil {
 			if err := s.unpauseAll(n); err != nil {
