@@ -34,7 +34,8 @@ func (a *app) start() error {
 	a.life++
 	a.writers, a.readers = nil, nil
 	for i, wp := range p.writers {
-		o := writer.Options{Name: fmt.Sprint(a.name, ".w", i), FailFast: wp.failFast, Window: wp.window, Timeout: wp.timeout}
+		o := writer.Options{Name: fmt.Sprint(a.name, ".w", i), FailFast: wp.failFast, Window: wp.window, Timeout: wp.timeout,
+			Retry: wp.retry, Policy: wp.policy, Batch: wp.batch}
 		for _, n := range wp.nsqds {
 			o.NSQDs = append(o.NSQDs, s.nodes[n].addr())
 		}
@@ -63,7 +64,8 @@ func (a *app) publish(st step) {
 	s, life := a.s, a.life
 	s.tally.publishes++
 	p := s.model.publish(st)
-	p.timeout = s.plan.apps[a.index].writers[st.who].timeout
+	wp := s.plan.apps[a.index].writers[st.who]
+	p.timeout, p.many = wp.timeout, wp.retry == writer.RetryUnknown
 	a.pending = append(a.pending, p)
 	done := func(res writer.Result) {
 		if life != a.life {

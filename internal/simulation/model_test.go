@@ -62,6 +62,7 @@ type publication struct {
 	endedAt  time.Time
 	outcome  writer.Outcome
 	node     *node // where it went; nil while that is not known
+	many     bool  // it is tried again when its outcome is unknown, and may be stored more than once
 }
 
 func (p *publication) String() string {
@@ -189,7 +190,7 @@ func (m *model) done(p *publication, res writer.Result) {
 			n = x
 		}
 	}
-	if n == nil && (res.Outcome() == writer.Confirmed || res.Outcome() == writer.Unknown) {
+	if n == nil && !p.many && (res.Outcome() == writer.Confirmed || res.Outcome() == writer.Unknown) {
 		m.fail("%v: %v, and no nsqd is named but %q", p, res.Outcome(), res.NSQD)
 	}
 	if took := m.now().Sub(p.at); took > p.timeout+10*time.Millisecond {
@@ -210,7 +211,7 @@ func (m *model) orphaned(p *publication) {
 
 // wentTo holds where a publish went against where it was seen.
 func (m *model) wentTo(p *publication, n *node) {
-	if p.node != nil && p.node != n {
+	if p.node != nil && p.node != n && !p.many {
 		m.fail("%v went to %s, and is on %s", p, n.name, p.node.name)
 	}
 	p.node = n
@@ -391,13 +392,17 @@ func (m *model) place(x *message, n *node, channel string) *place {
 func (m *model) checkDelivery(d *delivery, msg *reader.Message) {
 	x, l, now, p := d.m, d.place, d.at, m.s.plan
 	name := func() string { return fmt.Sprintf("%s on %s of %s", x.name(), l.channel, l.node.name) }
-	m.wentTo(x.publication, l.node)
+	if x.node == nil || !x.many {
+		m.wentTo(x.publication, l.node)
+	}
 	clean := p.clean()
 	switch {
 	case x.ended && x.outcome == writer.NotSent:
 		m.fail("%s was delivered, and its result said that it was not sent", name())
 	case now.Before(x.due) && !p.skewed:
 		m.fail("%s was delivered %v early", name(), x.due.Sub(now))
+	case x.many:
+		// What follows holds for each copy by itself.
 	case l.finished != nil && !m.excused(l.finished):
 		m.fail("%s came again: it came at %v and was finished at %v, and nothing was broken then", name(), m.since(l.finished.at), m.since(l.finished.finish))
 	case x.id != (reader.MessageID{}) && x.id != msg.ID:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nsqloop/nsqloop/loop/looptest"
 	"github.com/nsqloop/nsqloop/server"
+	"github.com/nsqloop/nsqloop/writer"
 )
 
 // plan is what a seed decides before anything runs. What happens is a list of
@@ -82,6 +83,9 @@ type writerPlan struct {
 	failFast bool
 	window   int
 	timeout  time.Duration
+	retry    writer.Retry
+	policy   writer.Policy
+	batch    int
 }
 
 // readerPlan is one Reader.
@@ -352,6 +356,14 @@ func (p *plan) step(c chance, kind stepKind) step {
 func (p *plan) makeMore(c chance) {
 	if !c.one(0.5) {
 		return
+	}
+	for i := range p.apps {
+		for j := range p.apps[i].writers {
+			w := &p.apps[i].writers[j]
+			w.retry = pick(c, "", "", writer.RetryUnknown, writer.RetryNone)
+			w.policy = pick(c, "", writer.Sticky, writer.Nearest)
+			w.batch = pick(c, 0, 0, 2, 5)
+		}
 	}
 	var kinds []stepKind
 	if p.broken {

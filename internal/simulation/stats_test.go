@@ -40,6 +40,10 @@ func (m *model) checkReaders() error {
 	return nil
 }
 
+// manyCopies is how often a message may be stored that is tried again when its
+// outcome is unknown.
+const manyCopies = 20
+
 // checkChannel checks that a channel holds what it must, and nothing that it
 // cannot.
 func (m *model) checkChannel(n *node, t server.TopicStats, ch server.ChannelStats) error {
@@ -54,6 +58,9 @@ func (m *model) checkChannel(n *node, t server.TopicStats, ch server.ChannelStat
 	least, most := 0, 0
 	now := m.now()
 	for _, x := range m.messages {
+		if x.topic == t.TopicName && x.many {
+			most += manyCopies
+		}
 		if x.topic != t.TopicName || x.ended && x.outcome == writer.NotSent || x.node != nil && x.node != n {
 			continue
 		}
