@@ -191,6 +191,7 @@ func (s *Server) recoverTopics() error {
 		}
 	}
 	if len(names) > 0 && err == nil {
+		s.fsync.pathChanged() // an earlier process may have died before it forced that to the disk
 		s.log.Info("topics recovered", "topics", len(names))
 	}
 	return err

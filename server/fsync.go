@@ -12,7 +12,8 @@ const fsyncParts = 8
 type fsync struct {
 	s       *Server
 	topics  []*topic // written since their last fsync began
-	path    bool     // a topic was created or removed since then
+	path    bool     // which topics there are has changed since the data path was forced to the disk
+	pathing bool     // that is being done
 	running int      // parts of the round that have not come back
 	began   int64    // when the round did, unix nanoseconds
 	timer   loop.Timer
@@ -21,7 +22,7 @@ type fsync struct {
 
 // fsyncJob is the fsync of one journal.
 type fsyncJob struct {
-	t          *topic // nil: the data path itself
+	t          *topic
 	generation uint64 // the first that is not covered
 	sync       func() error
 	err        error
@@ -40,7 +41,7 @@ func (f *fsync) cover(t *topic, wrote bool) {
 }
 
 // pathChanged is told that the list of topics in the data path has changed.
-func (f *fsync) pathChanged() { f.path = f.s.o.Sync != SyncNever }
+func (f *fsync) pathChanged() { f.path = f.s.o.Sync != SyncNever && f.s.path != nil }
 
 // endTurn begins a round, or sees to it that one begins in time.
 func (f *fsync) endTurn() {
@@ -67,9 +68,19 @@ func (f *fsync) onTimer() {
 	f.begin()
 }
 
-// begin starts a round unless one is running, whose end will start the next.
+// begin starts a round unless one is running, whose end will start the next. The
+// data path comes first: without the directory of its topic no message is safe.
 func (f *fsync) begin() {
 	if f.running > 0 || f.s.closed {
+		return
+	}
+	if f.path {
+		f.path, f.pathing = false, true
+		f.running++
+		f.s.l.Go(func() (then func()) {
+			err := f.s.path.sync()
+			return func() { f.pathDone(err) }
+		})
 		return
 	}
 	jobs := f.take()
@@ -94,10 +105,6 @@ func (f *fsync) begin() {
 // take makes the jobs of a round.
 func (f *fsync) take() []fsyncJob {
 	var jobs []fsyncJob
-	if f.path && f.s.path != nil {
-		jobs = append(jobs, fsyncJob{sync: f.s.path.sync})
-	}
-	f.path = false
 	for _, t := range f.topics {
 		t.unsynced = false
 		if t.deleted || t.syncing {
@@ -113,6 +120,33 @@ func (f *fsync) take() []fsyncJob {
 	clear(f.topics)
 	f.topics = f.topics[:0]
 	return jobs
+}
+
+// pathDone goes on with the topics, or tells their publishers why not, on the loop.
+func (f *fsync) pathDone(err error) {
+	f.running--
+	f.pathing = false
+	switch {
+	case f.s.closed:
+	case err == nil:
+		f.begin()
+	default:
+		f.path = true
+		f.refuse(err)
+		f.s.turn.settle()
+	}
+}
+
+// refuse ends a round before it has begun: the data path could not be forced to the
+// disk.
+func (f *fsync) refuse(err error) {
+	f.s.noteWrite(err)
+	for _, t := range f.topics {
+		t.unsynced = false
+		f.finishJob(&fsyncJob{t: t, generation: t.generation, err: err})
+	}
+	clear(f.topics)
+	f.topics = f.topics[:0]
 }
 
 // done ends a part of a round, on the loop.
@@ -139,12 +173,6 @@ func (f *fsync) done(part []fsyncJob) {
 // would then report success. Its publishers are told, and must publish again.
 func (f *fsync) finishJob(job *fsyncJob) {
 	t := job.t
-	if t == nil {
-		if job.err != nil {
-			f.s.noteWrite(job.err)
-		}
-		return
-	}
 	t.syncing = false
 	if t.deleted {
 		return
@@ -163,11 +191,16 @@ func (f *fsync) now(t *topic) error {
 	if !t.onDisk || t.syncing {
 		return nil
 	}
-	sync := t.j.Sync()
-	if sync == nil {
-		return nil
+	var err error
+	if f.path || f.pathing {
+		err = f.s.path.sync()
+		f.path = err != nil
 	}
-	err := sync()
+	if err == nil {
+		if sync := t.j.Sync(); sync != nil {
+			err = sync()
+		}
+	}
 	if err != nil {
 		f.s.noteWrite(err)
 	}
@@ -188,6 +221,11 @@ func (f *fsync) finish() {
 	for _, t := range f.s.topics {
 		if t.syncing && f.running > 0 {
 			t.fail(t.durable, t.generation, errGone)
+		}
+	}
+	if f.path || f.pathing {
+		if err := f.s.path.sync(); err != nil {
+			f.refuse(err)
 		}
 	}
 	jobs := f.take()

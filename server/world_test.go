@@ -8,18 +8,26 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/server/journal"
 )
 
 // world is a server and its clients, without sockets and without real time.
 type world struct {
-	t testing.TB
-	l *bareLoop
-	s *Server
+	t    testing.TB
+	l    *bareLoop
+	s    *Server
+	disk journal.Disk // the data path; nil: as Options say
 }
 
 func newWorld(t testing.TB, o Options) *world {
 	t.Helper()
-	w := &world{t: t, l: newBareLoop()}
+	return newWorldOn(t, o, nil)
+}
+
+// newWorldOn is newWorld with a disk that has the data path itself; nil for none.
+func newWorldOn(t testing.TB, o Options, d journal.Disk) *world {
+	t.Helper()
+	w := &world{t: t, l: newBareLoop(), disk: d}
 	w.start(o)
 	t.Cleanup(func() { w.stop() })
 	return w
@@ -28,11 +36,15 @@ func newWorld(t testing.TB, o Options) *world {
 // start starts the server, once more after stop.
 func (w *world) start(o Options) {
 	w.t.Helper()
-	s, err := New(w.l, o)
+	var err error
+	if w.disk != nil {
+		w.s, err = NewOnDisk(w.l, o, w.disk)
+	} else {
+		w.s, err = New(w.l, o)
+	}
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.s = s
 	w.l.turn(func() {})
 }
 

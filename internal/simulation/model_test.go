@@ -466,11 +466,6 @@ func (m *model) checkGone(d *delivery, name func() string) {
 	}
 }
 
-// wasDownAfter says whether an nsqd has gone down since then.
-func (m *model) wasDownAfter(n *node, since time.Time) bool {
-	return slices.ContainsFunc(m.of(n).downs, func(d span) bool { return !d.to.Before(since) })
-}
-
 // lostPowerAfter says whether an nsqd has lost power since then, and with it
 // what it had confirmed.
 func (m *model) lostPowerAfter(n *node, since time.Time) bool {

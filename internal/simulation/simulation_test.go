@@ -171,6 +171,7 @@ var regressions = []struct {
 	{9571, "an nsqd that had died was told to die"},
 	{10434, "a kill at the moment of a publish counted as before it"},
 	{12622, "a depth that damage made too low for a while counted as wrong"},
+	{95448, "the directory of a topic that was made before a kill was lost with the power after it"},
 	{60811, "a channel that was made at the moment of a publish counted as made before it"},
 	{18045, "a cursor file whose fsync had failed was believed to be durable after the next one"},
 }
