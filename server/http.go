@@ -67,6 +67,11 @@ type httpServer struct {
 	listener net.Listener
 }
 
+// PollHeader is a header of requests by programs that look again and again, as
+// an admin page does. Of those that only show figures and names, the access log
+// tells at the level of debugging.
+const PollHeader = "X-Nsq-Poll"
+
 // route is one line of the HTTP API.
 type route struct {
 	method, path string
@@ -75,6 +80,7 @@ type route struct {
 	heavy        bool   // its reply may be of any size
 	needs        access // with Options.Strict
 	scope        scope  // of what it needs
+	polled       bool   // programs ask for it again and again; see PollHeader
 	run          func(w http.ResponseWriter, r *http.Request) error
 
 	codes [len(countedCodes) + 1]atomic.Uint64 // replies by status; the last counts all others
@@ -93,7 +99,7 @@ func newHTTPServer(s *Server, addr net.Addr) *httpServer {
 		budget: &s.budget, origins: &s.origins, relieve: s.relieve,
 	}
 	h.guard.strict = s.o.Strict
-	h.handle(h.statsRoutes(), healthRoutes(s.call, s.checks), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.peekRoutes(), h.retainRoutes(), h.tapRoutes(), h.metricsRoutes(), h.debugRoutes())
+	h.handle(h.statsRoutes(), healthRoutes(s.call, s.checks), h.publishRoutes(), h.adminRoutes(), h.configRoutes(), h.peekRoutes(), h.retainRoutes(), h.tapRoutes(), h.liteRoutes(), h.metricsRoutes(), h.debugRoutes())
 	return h
 }
 
@@ -254,7 +260,11 @@ func (h *httpServer) letIn(rt *route, r *http.Request) error {
 // log: "<status> <METHOD> <uri> (<remote>) <elapsed>". Both moments are turns
 // of the loop, which owns the clock; the posts are not waited for.
 func (h *httpServer) logStart(rt *route, r *http.Request) (done func(status int)) {
-	if rt.quiet || !h.log.Enabled(r.Context(), slog.LevelInfo) {
+	level := slog.LevelInfo
+	if rt.polled && r.Header.Get(PollHeader) != "" {
+		level = slog.LevelDebug
+	}
+	if rt.quiet || !h.log.Enabled(r.Context(), level) {
 		return func(int) {}
 	}
 	var start time.Time // written and read on the loop
@@ -265,7 +275,7 @@ func (h *httpServer) logStart(rt *route, r *http.Request) (done func(status int)
 			return // the loop had stopped; so has the log
 		}
 		_ = h.l.Post(func() {
-			h.origins.tell(h.origins.of(remote), h.log, slog.LevelInfo,
+			h.origins.tell(h.origins.of(remote), h.log, level,
 				fmt.Sprintf("%d %s %s (%s) %s", status, method, uri, remote, h.l.Now().Sub(start)))
 		})
 	}

@@ -153,7 +153,7 @@ func (h *httpServer) config(name string) (value any, ok bool) {
 		return h.s.lookupds()
 	case "log_level":
 		if o.LogLevel != nil {
-			return logLevelNumber(o.LogLevel.Level()), true
+			return LogLevelNumber(o.LogLevel.Level()), true
 		}
 	default:
 		return h.upgradeConfig(name)
@@ -275,9 +275,9 @@ func ParseLogLevel(name string) (slog.Level, bool) {
 	return 0, false
 }
 
-// logLevelNumber returns nsqd's number of the highest level that is not above
-// level.
-func logLevelNumber(level slog.Level) int {
+// LogLevelNumber returns nsqd's number, from 1 for debug to 5 for fatal, of the
+// highest level that is not above level.
+func LogLevelNumber(level slog.Level) int {
 	n := 1
 	for i, l := range logLevels {
 		if level >= l.level {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/pprof"
 	"runtime"
 	"runtime/debug"
 	"strconv"
@@ -17,17 +16,17 @@ const pprofPath = "/debug/pprof/"
 // neither mutex nor allocs nor trace, and neither have we.
 func (h *httpServer) debugRoutes() []*route {
 	routes := []*route{
-		{method: "GET", path: pprofPath + "{$}", help: "profiles of the process", needs: accessDebug, run: h.debug(pprof.Index)},
-		{method: "GET", path: pprofPath + "cmdline", help: "its command line", needs: accessDebug, run: h.debug(pprof.Cmdline)},
-		{method: "GET", path: pprofPath + "profile", help: "CPU profile: ?seconds=", needs: accessDebug, run: h.debug(pprof.Profile)},
-		{method: "GET", path: pprofPath + "symbol", help: "names of addresses", needs: accessDebug, run: h.debug(pprof.Symbol)},
-		{method: "POST", path: pprofPath + "symbol", help: "names of addresses", needs: accessDebug, run: h.debug(pprof.Symbol)},
+		{method: "GET", path: pprofPath + "{$}", help: "profiles of the process", needs: accessDebug, run: h.debug(listProfiles)},
+		{method: "GET", path: pprofPath + "cmdline", help: "its command line", needs: accessDebug, run: h.debug(commandLine)},
+		{method: "GET", path: pprofPath + "profile", help: "CPU profile: ?seconds=", needs: accessDebug, run: h.debug(cpuProfile)},
+		{method: "GET", path: pprofPath + "symbol", help: "names of addresses", needs: accessDebug, run: h.debug(symbols)},
+		{method: "POST", path: pprofPath + "symbol", help: "names of addresses", needs: accessDebug, run: h.debug(symbols)},
 		{method: "PUT", path: "/debug/setblockrate", help: "sample blocking: ?rate=<ns>", needs: accessDebug, run: h.debug(setBlockRate)},
 		{method: "POST", path: "/debug/freememory", help: "give memory back to the system", needs: accessDebug, run: h.debug(freeMemory)},
 	}
-	for _, name := range []string{"heap", "goroutine", "block", "threadcreate"} {
+	for _, name := range profileNames {
 		routes = append(routes, &route{method: "GET", path: pprofPath + name, help: name + " profile",
-			needs: accessDebug, run: h.debug(pprof.Handler(name).ServeHTTP)})
+			needs: accessDebug, run: h.debug(func(w http.ResponseWriter, r *http.Request) { writeProfile(w, r, name) })})
 	}
 	return routes
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
@@ -27,6 +28,21 @@ func newGuard(addr net.Addr, names ...string) *guard {
 		g.loopback = a.IP.IsLoopback()
 	}
 	return g
+}
+
+// Guard returns what says whether a request that may change something is let in
+// by a listener bound to addr: it returns an error for what only a browser on a
+// stranger's page would send. names are host names under which the listener may
+// be addressed, besides this machine's own. addr may be nil, for a handler that
+// is served by others. What is returned may be called from any goroutine.
+func Guard(addr net.Addr, names ...string) func(r *http.Request) error {
+	g := newGuard(addr, names...)
+	return func(r *http.Request) error {
+		if err := g.checkMutation(r); err != nil {
+			return errors.New(err.(*httpError).detail)
+		}
+		return nil
+	}
 }
 
 // checkMutation says whether r, which may change something, is let in.

@@ -14,9 +14,9 @@ import (
 // statsRoutes are the routes that say how the server is.
 func (h *httpServer) statsRoutes() []*route {
 	return []*route{
-		{method: "GET", path: "/ping", help: "OK, or why the journal cannot be written", needs: accessNone, run: h.ping},
-		{method: "GET", path: "/info", help: "version, addresses and limits", needs: accessStats, run: h.info},
-		{method: "GET", path: "/stats", help: "topics, channels and connections: ?format=json&topic=&channel=&include_clients=&include_mem=", heavy: true, needs: accessStats, run: h.stats},
+		{method: "GET", path: "/ping", polled: true, help: "OK, or why the journal cannot be written", needs: accessNone, run: h.ping},
+		{method: "GET", path: "/info", polled: true, help: "version, addresses and limits", needs: accessStats, run: h.info},
+		{method: "GET", path: "/stats", polled: true, help: "topics, channels and connections: ?format=json&topic=&channel=&include_clients=&include_mem=", heavy: true, needs: accessStats, run: h.stats},
 	}
 }
 

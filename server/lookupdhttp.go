@@ -33,13 +33,13 @@ func (d *Lookupd) Handler() http.Handler { return newLookupdHTTP(d, nil) }
 
 func (h lookupdHTTP) routes() []*route {
 	return []*route{
-		{method: "GET", path: "/ping", help: "OK", run: h.ping},
-		{method: "GET", path: "/info", help: "version", run: h.info},
-		{method: "GET", path: "/lookup", help: "who has a topic, and its channels: ?topic=", heavy: true, run: h.lookup},
-		{method: "GET", path: "/topics", help: "all topics", heavy: true, run: h.topics},
-		{method: "GET", path: "/channels", help: "the channels of a topic: ?topic=", heavy: true, run: h.channels},
-		{method: "GET", path: "/nodes", help: "all nsqds with their topics", heavy: true, run: h.nodes},
-		{method: "GET", path: "/debug", help: "all registrations", heavy: true, run: h.debug},
+		{method: "GET", path: "/ping", polled: true, help: "OK", run: h.ping},
+		{method: "GET", path: "/info", polled: true, help: "version", run: h.info},
+		{method: "GET", path: "/lookup", polled: true, help: "who has a topic, and its channels: ?topic=", heavy: true, run: h.lookup},
+		{method: "GET", path: "/topics", polled: true, help: "all topics", heavy: true, run: h.topics},
+		{method: "GET", path: "/channels", polled: true, help: "the channels of a topic: ?topic=", heavy: true, run: h.channels},
+		{method: "GET", path: "/nodes", polled: true, help: "all nsqds with their topics", heavy: true, run: h.nodes},
+		{method: "GET", path: "/debug", polled: true, help: "all registrations", heavy: true, run: h.debug},
 		{method: "POST", path: "/topic/create", help: "make a topic known: ?topic=", run: h.topicCreate},
 		{method: "POST", path: "/topic/delete", help: "forget a topic and its channels: ?topic=", run: h.topicDelete},
 		{method: "POST", path: "/topic/tombstone", help: "hide an nsqd from those who look for a topic, for a while: ?topic=&node=<address>:<HTTP port>", run: h.tombstone},

@@ -7,7 +7,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/nsqloop/nsqloop/server/lookup"
 )
@@ -56,7 +55,7 @@ func (h *httpServer) lookupdMetricsRoutes(d *Lookupd) []*route {
 			collectors.NewGoCollector(),
 			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		)
-		return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+		return metricsHandler(registry, h.log)
 	})
 	return []*route{{method: "GET", path: "/metrics", help: "the figures for Prometheus", heavy: true, run: func(w http.ResponseWriter, r *http.Request) error {
 		nsqHeader(w)

@@ -10,7 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
 )
@@ -250,7 +249,7 @@ func (h *httpServer) metrics() func(http.ResponseWriter, *http.Request) error {
 					collectors.NewGoCollector(),
 					collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 				)
-				all[i][j] = promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+				all[i][j] = metricsHandler(registry, h.log)
 			}
 		}
 		return all

@@ -290,6 +290,10 @@ type Options struct {
 	// /config shows beside its own, by their keys. Its values are not changed.
 	ProgramConfig map[string]any
 
+	// ConfigSources say where an option's value came from, by its key; GET
+	// /lite/config shows it. What is not in it says nothing.
+	ConfigSources map[string]string
+
 	// LogLevel, when set, is the level at which Logger's handler writes; it
 	// is shown and changed by /config/log_level.
 	LogLevel *slog.LevelVar

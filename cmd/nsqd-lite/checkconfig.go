@@ -12,6 +12,19 @@ import (
 // flag's name.
 type sources map[string]string
 
+// byKey is the source of each flag, by its key in the config file.
+func (from sources) byKey(fs *flag.FlagSet) map[string]string {
+	all := map[string]string{}
+	fs.VisitAll(func(f *flag.Flag) {
+		source := from[f.Name]
+		if source == "" {
+			source = "default"
+		}
+		all[configKey(f)] = source
+	})
+	return all
+}
+
 // fromLine is the source of what stands on the command line.
 const fromLine = "command line"
 

@@ -17,6 +17,9 @@ import (
 var configKeys = map[string]string{
 	"node-id":                           "id",
 	"lookupd-tcp-address":               "nsqlookupd_tcp_addresses",
+	"lookupd-http-address":              "nsqlookupd_http_addresses",
+	"nsqd-http-address":                 "nsqd_http_addresses",
+	"admin-user":                        "admin_users",
 	"auth-http-address":                 "auth_http_addresses",
 	"e2e-processing-latency-percentile": "e2e_processing_latency_percentiles",
 }
@@ -66,7 +69,7 @@ func fromTables(path string, roles map[*flag.FlagSet]sources) error {
 		}
 	}
 	for key := range file {
-		return fmt.Errorf("config %s: %s stands outside of [nsqd] and [nsqlookupd]; nsqd-lite nsqd --config=%s takes it there", path, key, path)
+		return fmt.Errorf("config %s: %s stands outside of [nsqd], [nsqlookupd] and [nsqadmin]; nsqd-lite nsqd --config=%s takes it there", path, key, path)
 	}
 	return nil
 }

@@ -29,6 +29,7 @@ type settings struct {
 	nodeID    int
 	drain     time.Duration
 	lookupd   *lookupdSettings // nil: none beside it
+	admin     *adminSettings   // the same
 
 	reload      func() (*settings, error) // what SIGHUP reads again; nil: nothing
 	checkConfig bool
@@ -179,6 +180,7 @@ func parseFlags(p process, args []string) (s *settings, warnings []string, code 
 			return s, warnings, exitUsage, err
 		}
 	}
+	s.o.ConfigSources = from.byKey(fs)
 	if s.checkConfig {
 		s.listing = listing(fs, from) // check may put the server's words for them
 	} else if err := s.inherit(p, from); err != nil {

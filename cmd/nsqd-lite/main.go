@@ -1,10 +1,11 @@
 // Command nsqd-lite is the whole of NSQ in one binary.
 //
-//	nsqd-lite                       a server and an nsqlookupd on loopback, data in ./nsqd-data
+//	nsqd-lite                       a server, an nsqlookupd and an admin page on loopback, data in ./nsqd-data
 //	nsqd-lite nsqd [flags]          a server with nsqd's flags and defaults
 //	nsqd-lite [flags]               the same
 //	nsqd [flags]                    the same, through a link of that name
 //	nsqd-lite nsqlookupd [flags]    an nsqlookupd with its flags and defaults; or a link of that name
+//	nsqd-lite nsqadmin [flags]      an admin page with nsqadmin's flags and defaults; or a link of that name
 //	nsqd-lite tail TOPIC            messages as they are published; consumes none
 //	nsqd-lite pub TOPIC [BODY|-]    publish BODY, or each line of the standard input
 //	nsqd-lite help                  all commands

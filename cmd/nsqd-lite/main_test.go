@@ -311,7 +311,7 @@ func hang(t *testing.T, http string) net.Conn {
 func TestProgram_Lite(t *testing.T) {
 	needSignals(t)
 	dir := t.TempDir()
-	env := []string{"NSQD_TCP_ADDRESS=127.0.0.1:0", "NSQD_HTTP_ADDRESS=127.0.0.1:0", "NSQLOOKUPD_TCP_ADDRESS=127.0.0.1:0", "NSQLOOKUPD_HTTP_ADDRESS=127.0.0.1:0"}
+	env := []string{"NSQD_TCP_ADDRESS=127.0.0.1:0", "NSQD_HTTP_ADDRESS=127.0.0.1:0", "NSQLOOKUPD_TCP_ADDRESS=127.0.0.1:0", "NSQLOOKUPD_HTTP_ADDRESS=127.0.0.1:0", "NSQADMIN_HTTP_ADDRESS=127.0.0.1:0"}
 	for _, data := range []string{`"./nsqd-data (created)"`, "./nsqd-data"} {
 		p := start(t, dir, env, "nsqd-lite")
 		line := p.waitFor(" ready ")
@@ -324,6 +324,7 @@ func TestProgram_Lite(t *testing.T) {
 		post(t, "http://"+field(line, "http")+"/topic/create?topic=t", "")
 		_, port, _ := net.SplitHostPort(field(line, "tcp"))
 		eventually(t, "http://"+field(line, "lookup_http")+"/lookup?topic=t", `"broadcast_address":"127.0.0.1","tcp_port":`+port+`,`)
+		eventually(t, "http://"+field(line, "admin_http")+"/api/topics/t", `"hostname":"","topic_name":"t"`)
 		p.signal(syscall.SIGINT)
 		if code := p.exit(); code != exitOK {
 			t.Errorf("exit %d\n%s", code, strings.Join(p.log, "\n"))
@@ -351,7 +352,7 @@ func TestProgram_Occupied(t *testing.T) {
 	if err := os.Symlink(dir, filepath.Join(lite, "nsqd-data")); err != nil {
 		t.Fatal(err)
 	}
-	liteEnv := []string{"NSQLOOKUPD_TCP_ADDRESS=127.0.0.1:0", "NSQLOOKUPD_HTTP_ADDRESS=127.0.0.1:0", "NSQD_TCP_ADDRESS=127.0.0.1:0", "NSQD_HTTP_ADDRESS=127.0.0.1:0"}
+	liteEnv := []string{"NSQADMIN_HTTP_ADDRESS=127.0.0.1:0", "NSQLOOKUPD_TCP_ADDRESS=127.0.0.1:0", "NSQLOOKUPD_HTTP_ADDRESS=127.0.0.1:0", "NSQD_TCP_ADDRESS=127.0.0.1:0", "NSQD_HTTP_ADDRESS=127.0.0.1:0"}
 	for _, row := range []struct {
 		name string
 		dir  string
@@ -366,12 +367,16 @@ func TestProgram_Occupied(t *testing.T) {
 			[]string{"listen (" + holderTCP + ") failed"}},
 		{"HTTP port", t.TempDir(), nil, []string{"nsqd", "--http-address=" + taken, freePorts[0]}, 1,
 			[]string{"listen (" + taken + ") failed", "--http-address=127.0.0.1:0 picks"}},
-		{"port of the server without flags", t.TempDir(), append(liteEnv[:3:3], "NSQD_HTTP_ADDRESS="+taken), []string{"nsqd-lite"}, 3,
+		{"port of the server without flags", t.TempDir(), append(liteEnv[:4:4], "NSQD_HTTP_ADDRESS="+taken), []string{"nsqd-lite"}, 3,
 			[]string{"listen (" + taken + ") failed", "nsqd-lite's NSQD_HTTP_ADDRESS=127.0.0.1:0"}},
 		{"port of nsqlookupd", t.TempDir(), nil, []string{"nsqlookupd", "--tcp-address=127.0.0.1:0", "--http-address=" + taken}, 1,
 			[]string{"failed to instantiate nsqlookupd - listen (" + taken + ") failed", "nsqlookupd's --http-address=127.0.0.1:0 picks"}},
-		{"port of the nsqlookupd beside it", t.TempDir(), append(liteEnv[1:4:4], "NSQLOOKUPD_TCP_ADDRESS="+taken), []string{"nsqd-lite"}, 3,
+		{"port of the nsqlookupd beside it", t.TempDir(), append(liteEnv[2:5:5], "NSQADMIN_HTTP_ADDRESS=127.0.0.1:0", "NSQLOOKUPD_TCP_ADDRESS="+taken), []string{"nsqd-lite"}, 3,
 			[]string{"failed to instantiate nsqlookupd - listen (" + taken + ") failed", "nsqd-lite's NSQLOOKUPD_TCP_ADDRESS=127.0.0.1:0"}},
+		{"port of the admin page beside it", t.TempDir(), append(liteEnv[1:5:5], "NSQADMIN_HTTP_ADDRESS="+taken), []string{"nsqd-lite"}, 3,
+			[]string{"failed to instantiate nsqadmin - listen (" + taken + ") failed", "nsqd-lite's NSQADMIN_HTTP_ADDRESS=127.0.0.1:0"}},
+		{"port of nsqadmin", t.TempDir(), nil, []string{"nsqadmin", "--nsqd-http-address=127.0.0.1:1", "--http-address=" + taken}, 1,
+			[]string{"failed to instantiate nsqadmin - listen (" + taken + ") failed", "nsqadmin's --http-address=127.0.0.1:0 picks"}},
 		{"data path", dir, nil, nsqd(), 1,
 			[]string{"FATAL: failed to instantiate nsqd - failed to lock data-path: cannot flock directory " + dir + " - resource temporarily unavailable (possibly in use by another instance of nsqd)"}},
 		{"data path of the server without flags", lite, liteEnv, []string{"nsqd-lite"}, 3,

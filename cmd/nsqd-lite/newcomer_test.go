@@ -112,7 +112,7 @@ func TestNewcomer_Banner(t *testing.T) {
 	f.terminal = true
 	s := nsqtest.Start(t)
 	settings := &settings{dataPath: "./nsqd-data (created)"}
-	f.process.banner(settings, s.TCPAddr(), s.HTTPAddr(), nil)
+	f.process.banner(settings, s.TCPAddr(), s.HTTPAddr(), beside{})
 	for _, want := range []string{
 		"nsqd-lite " + liteVersion + "  data: ./nsqd-data (created)\n",
 		"publish, consume   tcp   " + s.TCPAddr() + "\n",

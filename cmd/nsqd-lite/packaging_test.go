@@ -22,7 +22,7 @@ func file(t *testing.T, name string) string {
 // the image, and what the image runs is understood.
 func TestPackaging_Image(t *testing.T) {
 	image := file(t, "Dockerfile")
-	names := append([]string{"nsqd", "nsqlookupd"}, utilities...)
+	names := append([]string{"nsqd", "nsqlookupd", "nsqadmin"}, utilities...)
 	links := regexp.MustCompile(`for name in ([a-z_ ]+); do`).FindStringSubmatch(image)
 	if links == nil {
 		t.Fatal("the image has no links")

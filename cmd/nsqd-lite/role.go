@@ -57,6 +57,8 @@ func roles() []role {
 			func() *flag.FlagSet { return newFlags(new(settings)) }},
 		{"nsqlookupd", "an nsqlookupd with its flags and defaults", runLookupd,
 			func() *flag.FlagSet { return newLookupdFlags(new(lookupdSettings)) }},
+		{"nsqadmin", "an admin page with nsqadmin's flags and defaults", runAdmin,
+			func() *flag.FlagSet { return newAdminFlags(new(adminSettings)) }},
 	}
 }
 
@@ -90,8 +92,8 @@ func run(p process) int {
 	return runTree(p, args)
 }
 
-// roleBanner is the line that scripts cut the version of nsqd or nsqlookupd
-// out of.
+// roleBanner is the line that scripts cut the version of nsqd, nsqlookupd or
+// nsqadmin out of.
 func roleBanner(role string) string {
 	return fmt.Sprintf("%s v%s (built w/%s)", role, server.Version, runtime.Version())
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/nsqloop/nsqloop/server"
+	"github.com/nsqloop/nsqloop/server/admin"
 )
 
 // fake is a process whose output a test reads.
@@ -375,25 +376,36 @@ func TestAnnounce_Banner(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	beside, err := server.StartLookupd(server.LookupdOptions{TCPAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0"})
+	d, err := server.StartLookupd(server.LookupdOptions{TCPAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := beside.Close(); err != nil {
+		if err := d.Close(); err != nil {
 			t.Error(err)
 		}
 	})
+	page, err := admin.Start(admin.Options{HTTPAddress: "127.0.0.1:0", NSQDHTTPAddresses: []string{srv.HTTPAddr().String()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := page.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	others := beside{d, page}
 	f := newFake(nil, "nsqd-lite")
 	f.terminal = true
 	s := &settings{dataPath: "./nsqd-data (created)"}
-	announce(f.process, s, srv, beside, "nsqd-lite", slog.New(slog.DiscardHandler))
+	announce(f.process, s, srv, others, "nsqd-lite", slog.New(slog.DiscardHandler))
 	http := srv.HTTPAddr().String()
 	port := http[strings.LastIndex(http, ":"):]
 	want := "  nsqd-lite " + liteVersion + "  data: ./nsqd-data (created)\n" +
 		"    publish, consume   tcp   " + srv.TCPAddr().String() + "\n" +
 		"    HTTP API           http  http://" + http + "\n" +
-		"    lookup             http  http://" + beside.HTTPAddr().String() + "   (tcp " + beside.TCPAddr().String() + ")\n" +
+		"    lookup             http  http://" + d.HTTPAddr().String() + "   (tcp " + d.TCPAddr().String() + ")\n" +
+		"    admin page         http  http://" + page.Addr().String() + "\n" +
 		"  try:  curl -d 'hello world 1' 'http://127.0.0.1" + port + "/pub?topic=test'\n" +
 		"        nsqd-lite tail test --nsqd-http-address=127.0.0.1" + port + "\n"
 	if got := f.err.String(); got != want {
@@ -404,9 +416,9 @@ func TestAnnounce_Banner(t *testing.T) {
 // TestConfig_Tables: a server without flags has a table for each role.
 func TestConfig_Tables(t *testing.T) {
 	for _, row := range []struct{ file, want string }{
-		{"[nsqd]\ntcp_address = \"1.2.3.4:5\"\nhttp_address = \"1.2.3.4:6\"\n[nsqlookupd]\nmax_names = 7\n", ""},
+		{"[nsqd]\ntcp_address = \"1.2.3.4:5\"\nhttp_address = \"1.2.3.4:6\"\n[nsqlookupd]\nmax_names = 7\n[nsqadmin]\nread_only = true\nadmin_users = [\"me\"]\n", ""},
 		{"[nsqd]\ntcp_adress = \"x\"\n", "[nsqd] has no key tcp_adress; did you mean tcp_address?"},
-		{"tcp_address = \"x\"\n", "tcp_address stands outside of [nsqd] and [nsqlookupd]"},
+		{"tcp_address = \"x\"\n", "tcp_address stands outside of [nsqd], [nsqlookupd] and [nsqadmin]"},
 		{"nsqd = 1\n", "nsqd is no table"},
 		{"[nsqlookupd]\nmax_names = \"x\"\n", "max_names: must be an integer"},
 	} {
@@ -415,15 +427,15 @@ func TestConfig_Tables(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := newFake(map[string]string{"NSQD_CONFIG": path, "NSQD_HTTP_ADDRESS": "env:1"}, "nsqd-lite")
-		s := &settings{lookupd: new(lookupdSettings)}
-		err := s.liteSources(f.process, newFlags(s), newLookupdFlags(s.lookupd))
+		s := &settings{lookupd: new(lookupdSettings), admin: new(adminSettings)}
+		err := s.liteSources(f.process, newFlags(s), newLookupdFlags(s.lookupd), newAdminFlags(s.admin))
 		if row.want != "" {
 			if err == nil || !strings.Contains(err.Error(), row.want) {
 				t.Errorf("%q: %v", row.file, err)
 			}
 			continue
 		}
-		if err != nil || s.o.TCPAddress != "1.2.3.4:5" || s.o.HTTPAddress != "env:1" || s.lookupd.o.MaxNames != 7 {
+		if err != nil || s.o.TCPAddress != "1.2.3.4:5" || s.o.HTTPAddress != "env:1" || s.lookupd.o.MaxNames != 7 || !s.admin.o.ReadOnly || len(s.admin.o.AdminUsers) != 1 {
 			t.Errorf("%v: %s %s %d", err, s.o.TCPAddress, s.o.HTTPAddress, s.lookupd.o.MaxNames)
 		}
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/server"
+	"github.com/nsqloop/nsqloop/server/admin"
 )
 
 // liteDataPath is where a server without flags keeps its messages.
@@ -66,10 +67,10 @@ func runNSQD(p process, args []string) int {
 	return serve(p, s, "nsqd", warnings)
 }
 
-// runLite plays the server without flags, and an nsqlookupd beside it: on
-// loopback, with its own data path.
+// runLite plays the server without flags, and an nsqlookupd and an admin page
+// beside it: on loopback, with its own data path.
 // Environment variables count all the same, as everywhere; NSQD_CONFIG names a
-// file with the tables [nsqd] and [nsqlookupd].
+// file with the tables [nsqd], [nsqlookupd] and [nsqadmin].
 func runLite(p process) int {
 	s := new(settings)
 	flags := newFlags(s)
@@ -80,7 +81,10 @@ func runLite(p process) int {
 	lookupdFlags := newLookupdFlags(s.lookupd)
 	s.lookupd.o.TCPAddress, s.lookupd.o.HTTPAddress = "127.0.0.1:4160", "127.0.0.1:4161"
 	s.lookupd.o.BroadcastAddress = "127.0.0.1"
-	if err := s.liteSources(p, flags, lookupdFlags); err != nil {
+	s.admin = new(adminSettings)
+	adminFlags := newAdminFlags(s.admin)
+	s.admin.o.HTTPAddress = "127.0.0.1:4171"
+	if err := s.liteSources(p, flags, lookupdFlags, adminFlags); err != nil {
 		fmt.Fprintf(p.stderr, "nsqd-lite: %v\n", err)
 		return exitUsage
 	}
@@ -99,8 +103,8 @@ func runLite(p process) int {
 
 // liteSources reads what a server without flags is told: by the environment, and
 // by the config file that it names, which has a table for each role.
-func (s *settings) liteSources(p process, flags, lookupdFlags *flag.FlagSet) error {
-	from := map[*flag.FlagSet]sources{flags: {}, lookupdFlags: {}}
+func (s *settings) liteSources(p process, flags, lookupdFlags, adminFlags *flag.FlagSet) error {
+	from := map[*flag.FlagSet]sources{flags: {}, lookupdFlags: {}, adminFlags: {}}
 	for fs, set := range from {
 		if err := fromEnvironment(fs, set, p.getenv); err != nil {
 			return err
@@ -111,10 +115,14 @@ func (s *settings) liteSources(p process, flags, lookupdFlags *flag.FlagSet) err
 			return err
 		}
 	}
+	s.o.ConfigSources = from[flags].byKey(flags)
 	if err := s.check(flags); err != nil {
 		return err
 	}
-	return s.lookupd.check(lookupdFlags)
+	if err := s.lookupd.check(lookupdFlags); err != nil {
+		return err
+	}
+	return s.admin.check(adminFlags)
 }
 
 // part is something that runs until it is stopped.
@@ -141,7 +149,7 @@ func serve(p process, s *settings, role string, warnings []string) int {
 	for _, w := range warnings {
 		log.Warn(w)
 	}
-	var beside *server.Lookupd
+	var others beside
 	if s.lookupd != nil {
 		d, err := s.lookupd.start(log)
 		if err != nil {
@@ -149,7 +157,7 @@ func serve(p process, s *settings, role string, warnings []string) int {
 			log.Log(context.Background(), server.LevelFatal, text)
 			return code
 		}
-		beside = d
+		others.lookupd = d
 		if addr := d.TCPAddr(); addr != nil {
 			s.o.LookupdTCPAddresses = append([]string{addr.String()}, s.o.LookupdTCPAddresses...)
 		}
@@ -160,23 +168,54 @@ func serve(p process, s *settings, role string, warnings []string) int {
 		svc.cancel()
 		text, code := explain(err, &s.o, role)
 		log.Log(context.Background(), server.LevelFatal, text)
-		if beside != nil {
-			_ = beside.Close() // the process ends anyway
-		}
+		others.close()
 		return code
+	}
+	if s.admin != nil {
+		if others.page, err = s.admin.startBeside(srv, others.lookupd, log, level); err != nil {
+			svc.cancel()
+			text, code := explainAdmin(err, &s.admin.o, role)
+			log.Log(context.Background(), server.LevelFatal, text)
+			_ = srv.Close() // the process ends anyway
+			others.close()
+			return code
+		}
 	}
 	defer onHangup(func() { svc.reload(s, srv, level) })()
 	defer onDump(func() { dump(p, log) })()
-	announce(p, s, srv, beside, role, log)
+	announce(p, s, srv, others, role, log)
 	svc.ready(srv)
 
 	<-stopping.Done()
 	svc.stopping()
-	parts := []part{srv}
-	if beside != nil {
-		parts = append(parts, beside)
+	return stop(p, others.parts(srv), s.drain, log, release)
+}
+
+// beside is what runs in a process besides its server. nil is none.
+type beside struct {
+	lookupd *server.Lookupd
+	page    *admin.Admin
+}
+
+// parts are all that there is, in the order in which it is stopped: who asks
+// goes before who answers.
+func (b beside) parts(srv *server.Server) []part {
+	var all []part
+	if b.page != nil {
+		all = append(all, b.page)
 	}
-	return stop(p, parts, s.drain, log, release)
+	all = append(all, srv)
+	if b.lookupd != nil {
+		all = append(all, b.lookupd)
+	}
+	return all
+}
+
+// close ends it in a process that ends anyway.
+func (b beside) close() {
+	if b.lookupd != nil {
+		_ = b.lookupd.Close()
+	}
 }
 
 // address is what to listen on for a flag's value. To nsqd all that is not
@@ -291,7 +330,7 @@ func missing(path string) bool {
 
 // announce says that the server is ready: to a person what there is and what
 // to type next, to a log one line.
-func announce(p process, s *settings, srv *server.Server, beside *server.Lookupd, role string, log *slog.Logger) {
+func announce(p process, s *settings, srv *server.Server, others beside, role string, log *slog.Logger) {
 	tcp, http, https := addrText(srv.TCPAddr()), addrText(srv.HTTPAddr()), addrText(srv.HTTPSAddr())
 	data := cmp.Or(s.dataPath, s.o.DataPath)
 	for _, l := range []struct{ name, addr string }{{"TCP", tcp}, {"HTTP", http}, {"HTTPS", https}} {
@@ -301,17 +340,20 @@ func announce(p process, s *settings, srv *server.Server, beside *server.Lookupd
 	}
 	if !p.terminal {
 		args := []any{"role", role, "tcp", tcp, "http", http, "data", data, "sync", string(s.o.Sync)}
-		if beside != nil {
-			args = append(args, "lookup_tcp", addrText(beside.TCPAddr()), "lookup_http", addrText(beside.HTTPAddr()))
+		if d := others.lookupd; d != nil {
+			args = append(args, "lookup_tcp", addrText(d.TCPAddr()), "lookup_http", addrText(d.HTTPAddr()))
+		}
+		if others.page != nil {
+			args = append(args, "admin_http", addrText(others.page.Addr()))
 		}
 		log.Info("ready", args...)
 		return
 	}
-	p.banner(s, tcp, http, beside)
+	p.banner(s, tcp, http, others)
 }
 
 // banner tells a person at a terminal what there is, and what to type next.
-func (p process) banner(s *settings, tcp, http string, beside *server.Lookupd) {
+func (p process) banner(s *settings, tcp, http string, others beside) {
 	data := cmp.Or(s.dataPath, s.o.DataPath)
 	var b strings.Builder
 	fmt.Fprintf(&b, "  nsqd-lite %s  data: %s\n", liteVersion, data)
@@ -321,8 +363,11 @@ func (p process) banner(s *settings, tcp, http string, beside *server.Lookupd) {
 	if http != "" {
 		fmt.Fprintf(&b, "    HTTP API           http  http://%s\n", http)
 	}
-	if beside != nil {
-		fmt.Fprintf(&b, "    lookup             http  http://%s   (tcp %s)\n", addrText(beside.HTTPAddr()), addrText(beside.TCPAddr()))
+	if d := others.lookupd; d != nil {
+		fmt.Fprintf(&b, "    lookup             http  http://%s   (tcp %s)\n", addrText(d.HTTPAddr()), addrText(d.TCPAddr()))
+	}
+	if others.page != nil {
+		fmt.Fprintf(&b, "    admin page         http  http://%s\n", addrText(others.page.Addr()))
 	}
 	if http != "" {
 		fmt.Fprintf(&b, "  try:  curl -d 'hello world 1' 'http://%s/pub?topic=test'\n", reachable(http))

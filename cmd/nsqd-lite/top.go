@@ -6,7 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -110,7 +110,7 @@ func (p process) top(ctx context.Context, f *topFlags) error {
 		}
 		rows := topRows(now, before, f.interval.Seconds())
 		before = now
-		slices.SortStableFunc(rows, order)
+		sort.SliceStable(rows, func(i, j int) bool { return order(rows[i], rows[j]) < 0 })
 		if f.asJSON {
 			return true, json.NewEncoder(p.stdout).Encode(topJSON{now.Nodes, rows[:min(len(rows), f.rows)]})
 		}

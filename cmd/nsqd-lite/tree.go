@@ -105,9 +105,9 @@ func (v verb) command() *cobra.Command {
 func newTree(p process) *cobra.Command {
 	root := &cobra.Command{
 		Use:   programName,
-		Short: "NSQ in one binary: nsqd, nsqlookupd, their utilities, and a few of its own",
+		Short: "NSQ in one binary: nsqd, nsqlookupd, nsqadmin, their utilities, and a few of its own",
 		Long: "Without arguments: a server on 127.0.0.1:4150 (HTTP on 4151), data in ./nsqd-data,\n" +
-			"and an nsqlookupd on 4160 (HTTP on 4161). With flags alone it is nsqd.",
+			"an nsqlookupd on 4160 (HTTP on 4161) and an admin page on 4171. With flags alone it is nsqd.",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,

@@ -27,10 +27,11 @@ var rooms = map[string]room{
 	"server/diskqueue":           {not: "journals, servers, the clock"},
 	"server/datapath":            {ours: "internal/wire server/diskqueue server/journal", not: "loops, clients, the clock"},
 	"server/offline":             {ours: "internal/wire server/datapath server/diskqueue server/journal", not: "loops, servers, clients, the clock, the command line"},
-	"server":                     {ours: "loop internal/backoff internal/layer internal/wire server/datapath server/journal server/lookup", outside: "github.com/prometheus/client_golang/...", not: "the SDK"},
+	"server":                     {ours: "loop internal/backoff internal/layer internal/wire server/datapath server/journal server/lookup", outside: "github.com/prometheus/client_golang/... github.com/prometheus/common/expfmt", not: "the SDK"},
+	"server/admin":               {ours: "loop server server/lookup internal/wire", not: "the inside of a server: it asks over HTTP, others' servers too"},
 	"server/nsqtest":             {ours: "server server/journal/journaltest loop", not: "the SDK"},
 
-	"cmd/nsqd-lite":                  {ours: "server server/offline loop client reader writer internal/option cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
+	"cmd/nsqd-lite":                  {ours: "server server/admin server/offline loop client reader writer internal/option cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
 	"cmd/nsqd-lite/internal/loadgen": {ours: "client reader writer loop", outside: "github.com/HdrHistogram/hdrhistogram-go", not: "the server, the command line"},
 	"cmd/nsqd-lite/internal/...":     {ours: "client reader writer loop cmd/nsqd-lite/internal/...", not: "the server, the command line"},
 
@@ -49,6 +50,7 @@ var rooms = map[string]room{
 // or start timers, with the reason. Tests are free to: they wait for real
 // sockets with a deadline.
 var mayReadClock = map[string]string{
+	"server/httpprofile.go":  "a CPU profile lasts as long as it is asked to, on the goroutine of its request",
 	"cmd/nsqd-lite/serve.go": "the drain timeout of a process bounds the loop itself",
 	"internal/bench":         "it measures real time, in a process of its own",
 
@@ -84,9 +86,11 @@ var mayStartGoroutines = map[string]string{
 	"reader/workers.go":       "handlers that block, when Options.Workers asks for them",
 	"server/nsqtest/proxy.go": "it holds real sockets in ways that a loop must not: half open, half closed, blocked",
 
-	"server/parallel.go": "opening and closing ten thousand journals waits for the disk; the caller waits for all of it",
-	"server/http.go":     "net/http serves connections on goroutines; they post what they want to the loop",
-	"internal/bench":     "a load program: a goroutine per connection",
+	"server/parallel.go":       "opening and closing ten thousand journals waits for the disk; the caller waits for all of it",
+	"server/http.go":           "net/http serves connections on goroutines; they post what they want to the loop",
+	"server/admin/admin.go":    "net/http serves connections on goroutines; they read what the loop has made and post to it",
+	"server/admin/parallel.go": "many servers are asked side by side; the caller waits for all of them",
+	"internal/bench":           "a load program: a goroutine per connection",
 
 	"cmd/nsqd-lite/hangup_unix.go": "waits for signals",
 	"cmd/nsqd-lite/service.go":     "a service manager hears from beside the loop whether the loop turns",

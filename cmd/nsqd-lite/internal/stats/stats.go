@@ -3,13 +3,13 @@
 package stats
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"slices"
+	"sort"
 	"strconv"
 	"time"
 
@@ -109,9 +109,10 @@ func (s *Source) Poll(ctx context.Context, topic, channel string) (*Stats, error
 			all.add(t)
 		}
 	}
-	slices.SortFunc(all.Topics, func(a, b Topic) int { return cmp.Compare(a.Name, b.Name) })
+	sort.Slice(all.Topics, func(i, j int) bool { return all.Topics[i].Name < all.Topics[j].Name })
 	for i := range all.Topics {
-		slices.SortFunc(all.Topics[i].Channels, func(a, b Channel) int { return cmp.Compare(a.Name, b.Name) })
+		channels := all.Topics[i].Channels
+		sort.Slice(channels, func(i, j int) bool { return channels[i].Name < channels[j].Name })
 	}
 	return all, nil
 }

@@ -1,0 +1,155 @@
+// What a person can have done, with what has to be said before.
+import { h, api, act, plural, query, save } from "./util.js";
+import { ask, dialog, failed, field, toast } from "./ui.js";
+
+// me is what the server says of itself and of whoever looks.
+export const me = {
+  about: { may: true, read_only: false, lookupds: [], nsqds: [] },
+  async load() {
+    try { this.about = await api("api/v1/about"); } catch { /* the page shows what it can */ }
+  },
+};
+
+export const may = () => me.about.may;
+
+const name = (c) => (c.channel ? `channel ${c.channel} of topic ${c.topic}` : `topic ${c.topic}`);
+
+async function done(body, text, options) {
+  const answer = await act(body);
+  if (answer.message) toast(answer.message, { bad: true });
+  else if (text) toast(text, options);
+  return answer;
+}
+
+// pause pauses or goes on, at once, and offers to take it back.
+export async function pause(what, on, nodes) {
+  const body = (a) => ({ action: a, topic: what.topic, channel: what.channel, nodes });
+  try {
+    await done(body(on ? "pause" : "unpause"), `${on ? "Paused" : "Going on with"} ${name(what)}`, { undo: () => pause(what, !on, nodes) });
+  } catch (err) { failed(err); }
+}
+
+// held is how many messages there are to lose.
+const held = (r) => r.depth + r.in_flight + r.deferred;
+
+const onNodes = (r) => (r.nodes.length > 1 ? ` on ${r.nodes.length} nodes` : "");
+
+// lose asks before messages or consumers are lost: do is delete or empty.
+export function lose(what, r, then) {
+  const n = held(r), consumers = r.consumers;
+  const some = what.do === "empty" ? "Empty" : "Delete";
+  const lost = [];
+  if (what.do === "empty") lost.push(`${plural(n, "message")}${onNodes(r)} will be dropped. They cannot be brought back. Consumers stay connected.`);
+  else {
+    const inside = r.channel ? "" : ` in ${plural(r.channels, "channel")}`;
+    lost.push(n ? `${plural(n, "message")}${inside}${onNodes(r)} will be lost. They cannot be brought back.` : `No message is waiting${inside}${onNodes(r)}.`);
+    if (consumers) lost.push(`${plural(consumers, "consumer")} will be disconnected.`);
+  }
+  const file = `${what.topic}${what.channel ? "." + what.channel : ""}.json`;
+  ask({
+    title: `${some} ${name(what)}?`, lost, verb: `${some} ${what.channel || what.topic}`,
+    name: n || consumers ? what.channel || what.topic : "",
+    extra: n ? h("p", {}, h("button", {
+      type: "button", class: "quiet", onclick: async () => {
+        try { save(file, JSON.stringify(await peek({ ...what, count: 1000, from: "waiting" }), null, 1), "application/json"); } catch (err) { failed(err); }
+      },
+    }, "Export first"), h("small", { class: "muted" }, " up to 1,000 of each kind and node, as JSON")) : null,
+    async run() {
+      await done({ action: what.do, topic: what.topic, channel: what.channel, nodes: what.nodes, depth: what.do === "empty" && !what.channel ? undefined : n + Math.ceil(n / 10) + 100 }, `${what.do === "empty" ? "Emptied" : "Deleted"} ${name(what)}`);
+      then?.();
+    },
+  });
+}
+
+export const peek = ({ topic, channel, count, from, state, node }) => api("api/v1/peek" + query({ topic, channel, count, from: channel ? "" : from, state, node, max_bytes: 4 << 20 }));
+
+// tombstone hides a topic of a node from consumers, and deletes it there.
+export function tombstone(topic, node, waiting) {
+  ask({
+    title: `Take topic ${topic} away from ${node}?`,
+    lost: [
+      `nsqlookupds stop naming ${node} to consumers of ${topic}, and the topic is deleted there${waiting ? `: ${plural(waiting, "message")} will be lost` : ""}.`,
+      "Do this when the node no longer publishes the topic. If it does, the topic comes back.",
+    ],
+    verb: "Tombstone", name: waiting ? topic : "",
+    run: () => done({ action: "tombstone", topic, nodes: [node] }, `Tombstoned ${topic} on ${node}`),
+  });
+}
+
+export function closeClient(c) {
+  ask({
+    title: `Close the connection of ${c.remote}?`,
+    lost: [`${c.id || c.host || c.remote}${c.topic ? `, at ${c.topic}${c.channel ? " / " + c.channel : ""},` : ""} is disconnected. Most clients come back at once.`,
+      c.in_flight ? `${plural(c.in_flight, "message")} in flight will be delivered again, once they have timed out.` : "No message is in flight to it."],
+    verb: "Close it",
+    run: () => done({ action: "close", nodes: [c.node], client: c.remote }, `Closed ${c.remote}`),
+  });
+}
+
+export function rewind(what) {
+  const to = h("input", { type: "datetime-local", step: "1", name: "to" });
+  const all = h("input", { type: "checkbox", onchange: () => { to.disabled = all.checked; } });
+  dialog(`Set channel ${what.channel} back`, (close) => h("form", {
+    async onsubmit(e) {
+      e.preventDefault();
+      try {
+        const r = await done({ action: "rewind", topic: what.topic, channel: what.channel, to: all.checked ? "beginning" : new Date(to.value).toISOString() });
+        close();
+        toast(`${plural(r.messages, "message")} will be delivered again`);
+      } catch (err) { failed(err instanceof RangeError ? new Error("Say from when on.") : err); }
+    },
+  },
+  h("p", {}, "What was published at that time and later is delivered again, as far as it is still on disk: see --retain-age. Nothing is lost, but consumers see messages twice."),
+  field("From", to), h("label", { class: "check" }, all, "From the oldest there is"),
+  h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "primary" }, "Set back"))));
+}
+
+// publish asks for a message and publishes it.
+export function publish(topic, nodes = [], body = "") {
+  const text = h("textarea", { rows: "8", spellcheck: "false", required: true, autofocus: true });
+  text.value = body;
+  const to = h("input", { type: "text", value: topic, required: true, pattern: "[.a-zA-Z0-9_\\-]+(#ephemeral)?", maxlength: "64", readonly: !!topic });
+  const delay = h("input", { type: "number", min: "0", max: "3600", value: "0", step: "any" });
+  const where = h("select", {}, h("option", { value: "" }, "any that has the topic"), nodes.map((n) => h("option", {}, n)));
+  dialog(topic ? `Publish to ${topic}` : "Publish", (close) => h("form", {
+    async onsubmit(e) {
+      e.preventDefault();
+      try {
+        const ms = Math.round(delay.value * 1000);
+        const r = await api("api/v1/publish" + query({ topic: to.value, node: where.value, defer: ms || "" }), { method: "POST", body: text.value });
+        close();
+        toast(`Published to ${to.value} on ${r.node}`);
+      } catch (err) { failed(err); }
+    },
+  },
+  topic ? null : field("Topic", to), field("Body", text),
+  h("div", { class: "pair" }, field("Deliver after (s)", delay), nodes.length > 1 ? field("Node", where) : null),
+  h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "primary" }, "Publish"))), { wide: true });
+}
+
+// create asks for a name and makes a topic, or a channel of one.
+export function create(topic = "", nodes = []) {
+  const pattern = "[.a-zA-Z0-9_\\-]+(#ephemeral)?";
+  const t = h("input", { type: "text", value: topic, required: true, pattern, maxlength: "64", spellcheck: "false", autocomplete: "off", autofocus: !topic, title: "letters, digits, . _ -" });
+  const c = h("input", { type: "text", pattern, maxlength: "64", spellcheck: "false", autocomplete: "off", required: !!topic, autofocus: !!topic, title: "letters, digits, . _ -" });
+  const where = h("select", {}, nodes.map((n) => h("option", { value: n }, n)), me.about.lookupds.length ? h("option", { value: "" }, "only make it known to nsqlookupds") : null);
+  dialog(topic ? `New channel of ${topic}` : "New topic", (close) => h("form", {
+    async onsubmit(e) {
+      e.preventDefault();
+      try {
+        await done({ action: "create", topic: t.value, channel: c.value, nodes: where.value ? [where.value] : [] }, `Made ${name({ topic: t.value, channel: c.value })}`);
+        close();
+      } catch (err) { failed(err); }
+    },
+  },
+  field("Topic", t), field(topic ? "Channel" : "Channel (if any)", c, topic ? null : "The first channel gets every message that waits in the topic."), field("Where", where),
+  h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "primary" }, "Create"))));
+}
+
+// forget takes a topic off the nsqlookupds that no nsqd has.
+export function forget(topic) {
+  ask({
+    title: `Forget topic ${topic}?`, lost: ["No nsqd has it. The nsqlookupds forget it and its channels; no message is lost."], verb: "Forget",
+    run: () => done({ action: "delete", topic }, `Forgot ${topic}`),
+  });
+}

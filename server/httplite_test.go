@@ -1,0 +1,54 @@
+package server
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// TestLite_Stats: what an admin page shows beyond nsqd's statistics.
+func TestLite_Stats(t *testing.T) {
+	dir := t.TempDir()
+	s := startHTTP(t, Options{DataPath: dir, LiteVersion: "9.9"})
+	ask(t, s, "POST", "/pub?topic=t", "x")
+	ask(t, s, "POST", "/channel/create?topic=t&channel=c", "")
+	var st liteStatsJSON
+	a := ask(t, s, "GET", "/lite/stats", "")
+	if err := json.Unmarshal([]byte(a.body), &st); err != nil {
+		t.Fatalf("%v in %s", err, a.body)
+	}
+	if st.LiteVersion != "9.9" || st.DataPath != dir || st.Sync != "interval" || st.Goroutines == 0 || st.StartTime == 0 || st.DiskFree > st.DiskTotal {
+		t.Errorf("%s", a.body)
+	}
+	if len(st.Topics) != 1 || st.Topics[0].JournalBytes == 0 || len(st.Topics[0].Channels) != 1 || st.Topics[0].Channels[0].Channel != "c" {
+		t.Errorf("%s", a.body)
+	}
+}
+
+// TestLite_Config: every option that can be asked for alone is in the list, with
+// the same value and where it came from.
+func TestLite_Config(t *testing.T) {
+	s := startHTTP(t, Options{MaxMsgSize: 77, ConfigSources: map[string]string{"max_msg_size": "command line"}, ProgramConfig: map[string]any{"node_id": 5}})
+	var list struct{ Options []liteOption }
+	a := ask(t, s, "GET", "/lite/config", "")
+	if err := json.Unmarshal([]byte(a.body), &list); err != nil {
+		t.Fatalf("%v in %s", err, a.body)
+	}
+	for i, o := range list.Options {
+		one := ask(t, s, "GET", configPath+o.Name, "").body
+		if string(o.Value) != one && string(o.Value) != `"`+one+`"` {
+			t.Errorf("%s is %s in the list and %s alone", o.Name, o.Value, one)
+		}
+		if i > 0 && list.Options[i-1].Name >= o.Name {
+			t.Errorf("%s is not in its place", o.Name)
+		}
+	}
+	for _, want := range []string{`{"name":"max_msg_size","value":77,"source":"command line"}`, `{"name":"node_id","value":5}`} {
+		if !strings.Contains(a.body, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if len(list.Options) < len(configNames) { // log_level is not there, node_id is
+		t.Errorf("%d options, want %d", len(list.Options), len(configNames))
+	}
+}
