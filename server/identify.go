@@ -138,7 +138,18 @@ func (c *conn) negotiated(u upgrade) *wire.IdentifyReply {
 		OutputBufferMillis:  millis(c.identity.bufferTimeout),
 		TopologyRegion:      o.TopologyRegion,
 		TopologyZone:        o.TopologyZone,
+		Sync:                syncMode(o),
+		SyncWindowMillis:    syncWindowMillis(o),
 	}
+}
+
+// syncWindowMillis is syncWindow in milliseconds, rounded up.
+func syncWindowMillis(o *Options) int {
+	ns := syncWindow(o)
+	if ns < 0 {
+		return -1
+	}
+	return millis(time.Duration(ns) + time.Millisecond - 1)
 }
 
 // keptMost is how many bytes are kept of a string that a client says about

@@ -6,11 +6,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/nsqloop/nsqloop/internal/wire"
 )
 
 const plainReply = `{"max_rdy_count":2500,"version":"1.3.0","max_msg_timeout":900000,"msg_timeout":60000,"tls_v1":false,"deflate":false,` +
 	`"deflate_level":6,"max_deflate_level":6,"snappy":false,"sample_rate":0,"auth_required":false,"output_buffer_size":16384,` +
-	`"output_buffer_timeout":250,"topology_region":"","topology_zone":""}`
+	`"output_buffer_timeout":250,"topology_region":"","topology_zone":"","sync":"memory","sync_window":-1}`
 
 func TestIdentify_AnswersWhatIsInEffect(t *testing.T) {
 	w := newWorld(t, Options{NoSnappy: true, NoDeflate: true})
@@ -39,6 +41,36 @@ func TestIdentify_AnswersWhatIsInEffect(t *testing.T) {
 			t.Errorf("second IDENTIFY: msg_timeout %d, %v", reply.MsgTimeout, err)
 		}
 		p.hangUp()
+	}
+}
+
+// What an OK is worth is said wherever somebody looks: to each client, and over
+// HTTP, there in nanoseconds.
+func TestIdentify_SaysWhatAnOKIsWorth(t *testing.T) {
+	for _, row := range []struct {
+		o               Options
+		client, metrics string
+		window          int64
+	}{
+		{Options{}, `"sync":"memory","sync_window":-1}`, `{sync="memory"} -1`, -1},
+		{Options{DataPath: t.TempDir()}, `"sync":"interval","sync_window":1000}`, `{sync="interval"} 1`, int64(time.Second)},
+		{Options{DataPath: t.TempDir(), SyncTimeout: 1500 * time.Microsecond}, `"sync":"interval","sync_window":2}`, `{sync="interval"} 0.0015`, 1500000},
+		{Options{DataPath: t.TempDir(), Sync: SyncAlways}, `"sync":"always","sync_window":0}`, `{sync="always"} 0`, 0},
+		{Options{DataPath: t.TempDir(), Sync: SyncNever}, `"sync":"never","sync_window":-1}`, `{sync="never"} -1`, -1},
+	} {
+		s := startHTTP(t, row.o)
+		n := dial(t, s)
+		n.send(wire.AppendIdentify(nil, []byte(`{"feature_negotiation":true}`)))
+		if got := n.response(); !strings.HasSuffix(got, row.client) {
+			t.Errorf("IDENTIFY is answered with %s, want %s", got, row.client)
+		}
+		st, err := s.Stats(StatsOptions{})
+		if err != nil || st.SyncWindow != row.window {
+			t.Errorf("%s: statistics say %d, %v, want %d", row.client, st.SyncWindow, err, row.window)
+		}
+		if got := ask(t, s, "GET", "/metrics", "").body; !strings.Contains(got, "nsqd_sync_window_seconds"+row.metrics+"\n") {
+			t.Errorf("%s: metrics do not say %s", row.client, row.metrics)
+		}
 	}
 }
 

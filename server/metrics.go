@@ -31,6 +31,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 
 var (
 	descBuild       = desc("build_info", "1, and the versions as labels: the one told to clients, the program's, Go's.", "version", "lite_version", "go_version")
+	descSyncWindow  = desc("sync_window_seconds", "Age of the oldest acknowledged message that a loss of power can take, -1 when nothing bounds it.", "sync")
 	descHealthy     = desc("healthy", "1 when the last write to a journal succeeded, else 0.")
 	descConnections = desc("connections", "Connections that are open.", "kind")
 	descJournal     = desc("disk_bytes", "Bytes that the journals of all topics occupy.")
@@ -64,7 +65,7 @@ var (
 // Describe is prometheus.Collector's.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descBuild, descHealthy, descConnections, descJournal, descCorrupt, descCommands, descE2E, descSync,
+		descBuild, descSyncWindow, descHealthy, descConnections, descJournal, descCorrupt, descCommands, descE2E, descSync,
 		descTopicDepth, descTopicDisk, descTopicMessages, descTopicBytes, descTopicPaused,
 		descChannelDepth, descChannelDisk, descChannelInFlight, descChannelDeferred, descChannelConsumers,
 		descChannelPaused, descChannelMessages, descChannelFinished, descChannelRequeued, descChannelTimedOut, descChannelOldest,
@@ -84,6 +85,11 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	m := metricSink(ch)
 	m.gauge(descBuild, 1, st.Version, c.s.o.LiteVersion, runtime.Version())
+	window := float64(st.SyncWindow)
+	if window > 0 {
+		window /= float64(time.Second)
+	}
+	m.gauge(descSyncWindow, window, st.Sync)
 	m.gauge(descHealthy, flag(st.Health == wire.OK))
 	m.gauge(descConnections, float64(st.Connections), "tcp")
 	var bytes, corrupt int64

@@ -10,6 +10,7 @@ import (
 func (s *Server) snapshot(o StatsOptions) Stats {
 	st := Stats{
 		Version: Version, Health: "OK", StartTime: s.start, Topics: []TopicStats{},
+		Sync: syncMode(&s.o), SyncWindow: syncWindow(&s.o),
 		Taken: s.l.Now(), Connections: len(s.conns), measures: s.measures.copy(),
 	}
 	if s.wrote != nil {

@@ -50,6 +50,13 @@ type Stats struct {
 	// excluded, and when the topic asked for is unknown.
 	Producers []ClientStats `json:"producers"`
 
+	// Sync is when what is acknowledged is forced to the disk, "memory" when
+	// there is none. SyncWindow is the age in nanoseconds of the oldest
+	// acknowledged message that a loss of power can take, -1 where nothing
+	// bounds it. nsqd has neither.
+	Sync       string `json:"sync"`
+	SyncWindow int64  `json:"sync_window"`
+
 	Taken       time.Time `json:"-"` // the loop's time of the snapshot
 	Connections int       `json:"-"` // TCP connections, whether they have spoken or not
 

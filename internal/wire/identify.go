@@ -42,6 +42,12 @@ type IdentifyReply struct {
 	OutputBufferMillis  int    `json:"output_buffer_timeout"`
 	TopologyRegion      string `json:"topology_region"`
 	TopologyZone        string `json:"topology_zone"`
+
+	// Sync and SyncWindowMillis are not nsqd's: when what is acknowledged is
+	// forced to the disk, and the age of the oldest acknowledged message that
+	// a loss of power can take, -1 where nothing bounds it.
+	Sync             string `json:"sync,omitempty"`
+	SyncWindowMillis int    `json:"sync_window"`
 }
 
 // DecodeIdentify reads the body of IDENTIFY: one JSON object, or null. Unknown

@@ -42,11 +42,12 @@ func TestDecodeIdentify_Refuses(t *testing.T) {
 
 func TestIdentifyReply_KeysInOrder(t *testing.T) { // 22
 	r := IdentifyReply{MaxRdyCount: 2500, Version: "1.3.0", MaxMsgTimeoutMillis: 900000, MsgTimeoutMillis: 60000,
-		DeflateLevel: 6, MaxDeflateLevel: 6, OutputBufferSize: 16384, OutputBufferMillis: 250}
+		DeflateLevel: 6, MaxDeflateLevel: 6, OutputBufferSize: 16384, OutputBufferMillis: 250,
+		Sync: "interval", SyncWindowMillis: 1000}
 	got, err := json.Marshal(r)
 	want := `{"max_rdy_count":2500,"version":"1.3.0","max_msg_timeout":900000,"msg_timeout":60000,"tls_v1":false,"deflate":false,` +
 		`"deflate_level":6,"max_deflate_level":6,"snappy":false,"sample_rate":0,"auth_required":false,"output_buffer_size":16384,` +
-		`"output_buffer_timeout":250,"topology_region":"","topology_zone":""}`
+		`"output_buffer_timeout":250,"topology_region":"","topology_zone":"","sync":"interval","sync_window":1000}`
 	if err != nil || string(got) != want {
 		t.Errorf("got %s, %v", got, err)
 	}
