@@ -2,7 +2,6 @@ package journal_test
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"runtime"
 	"testing"
@@ -170,116 +169,5 @@ func TestOpen_ReadsLittleOfALongJournal(t *testing.T) {
 	}
 	if dir.read > 10<<20 {
 		t.Errorf("%d of %d bytes were read, %d messages", dir.read, k.Bytes(), rec.Messages)
-	}
-}
-
-// BenchmarkOpen opens a journal of waiting messages after it was closed and
-// after its process was killed. JOURNAL_MANY=1 tries ten million.
-func BenchmarkOpen(b *testing.B) {
-	counts := []int{1_000_000}
-	if os.Getenv("JOURNAL_MANY") != "" {
-		counts = append(counts, 10_000_000)
-	}
-	for _, n := range counts {
-		for _, kill := range []bool{false, true} {
-			b.Run(fmt.Sprintf("n=%d/kill=%v", n, kill), func(b *testing.B) {
-				dir := filepath.Join(b.TempDir(), "t")
-				j := filled(b, journal.Options{FS: journal.OSDir(dir), NeverSync: true}, n, 0)
-				if !kill {
-					if err := j.Close(); err != nil {
-						b.Fatal(err)
-					}
-				}
-				b.ResetTimer()
-				for range b.N {
-					k, _, err := journal.Open(journal.Options{FS: journal.OSDir(dir), NeverSync: true})
-					if err != nil || k.Cursors()[0].Depth() != int64(n) {
-						b.Fatal(err)
-					}
-				}
-			})
-		}
-	}
-}
-
-// filled is a journal with a cursor and n messages, due then.
-func filled(b testing.TB, o journal.Options, n int, due int64) *journal.Journal {
-	j, _, err := journal.Open(o)
-	if err != nil {
-		b.Fatal(err)
-	}
-	j.CreateCursor("c", journal.CursorOptions{})
-	body := make([]byte, 100)
-	for i := range n {
-		j.Append(1, due, body)
-		if i%1000 == 999 {
-			if err := j.Commit(); err != nil {
-				b.Fatal(err)
-			}
-			if err := j.WriteEvents(); err != nil {
-				b.Fatal(err)
-			}
-		}
-	}
-	return j
-}
-
-func BenchmarkDeferredMemory(b *testing.B) {
-	const n = 1_000_000
-	var before, after runtime.MemStats
-	for range b.N {
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		j := filled(b, journal.Options{FS: journal.OSDir(filepath.Join(b.TempDir(), "t")), NeverSync: true}, n, 1<<50)
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/msg")
-		if j.Cursors()[0].Deferred() != n {
-			b.Fatal("not all are deferred")
-		}
-	}
-}
-
-// BenchmarkBehind reads what is no longer in memory, with several cursors.
-func BenchmarkBehind(b *testing.B) {
-	for _, cursors := range []int{1, 4} {
-		b.Run(fmt.Sprint(cursors), func(b *testing.B) {
-			const n = 100_000
-			b.ReportAllocs()
-			for range b.N {
-				b.StopTimer()
-				j := filled(b, journal.Options{FS: journal.OSDir(filepath.Join(b.TempDir(), "t")), NeverSync: true}, 0, 0)
-				for i := range cursors - 1 {
-					j.CreateCursor(fmt.Sprint(i), journal.CursorOptions{})
-				}
-				for range n / 1000 {
-					for range 1000 {
-						j.Append(1, 0, make([]byte, 100))
-					}
-					if err := j.Commit(); err != nil {
-						b.Fatal(err)
-					}
-				}
-				j.Idle()
-				b.StartTimer()
-				for range n / 50 {
-					for _, c := range j.Cursors() {
-						for range 50 {
-							var d journal.Delivery
-							if ok, err := c.Next(1, 100, 1, &d); !ok || err != nil {
-								b.Fatal(ok, err)
-							}
-							if err := c.Finish(d.Seq, 1); err != nil {
-								b.Fatal(err)
-							}
-						}
-					}
-					if err := j.WriteEvents(); err != nil {
-						b.Fatal(err)
-					}
-				}
-			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n*cursors), "ns/msg")
-		})
 	}
 }
