@@ -88,6 +88,9 @@ func (j *Journal) prove() error {
 			break
 		}
 		f, err := j.fs.Open(s.name(), false)
+		if j.isGone(err) {
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("open segment %s: %w", s.name(), err)
 		}

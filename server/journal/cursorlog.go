@@ -2,8 +2,10 @@ package journal
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"log/slog"
 	"slices"
 )
@@ -302,6 +304,10 @@ func (l *eventLog) flush(j *Journal) error {
 func (l *eventLog) write(j *Journal) error {
 	if l.file == nil {
 		f, err := j.fs.Open(cursorName(l.generation), false)
+		if errors.Is(err, fs.ErrNotExist) {
+			j.taken(cursorName(l.generation))
+			return l.rewrite(j)
+		}
 		if err != nil {
 			l.stale = true
 			return fmt.Errorf("open cursor file: %w", err)
@@ -319,6 +325,10 @@ func (l *eventLog) write(j *Journal) error {
 	j.unflushed = true
 	l.size += int64(len(b))
 	l.written(j)
+	if !j.placed(l.file, "") {
+		j.taken(cursorName(l.generation))
+		return l.rewrite(j)
+	}
 	return nil
 }
 

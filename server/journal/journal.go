@@ -103,6 +103,7 @@ type Journal struct {
 
 	retain retention
 	newest int64 // timestamp of the last message appended
+	looked int64 // the one when files were looked for by name
 
 	events  eventLog
 	corrupt int64 // damaged records met so far
@@ -171,14 +172,14 @@ func (j *Journal) writeTail() error {
 			return err
 		}
 	}
-	s := j.tailSegment()
-	f, err := j.open(s)
+	s, f, err := j.reopen()
 	if err != nil {
 		return err
 	}
 	if err := j.cut(); err != nil {
 		return err
 	}
+	name := j.look(s, f)
 	for i := range j.blocks {
 		b := &j.blocks[i]
 		from := max(b.start, j.end.pos)
@@ -187,6 +188,11 @@ func (j *Journal) writeTail() error {
 		}
 		if _, err := f.WriteAt(b.buf[from-b.start:], s.offset(from)); err != nil {
 			return fmt.Errorf("write segment %s: %w", s.name(), err)
+		}
+	}
+	if !j.placed(f, name) {
+		if err := j.putBack(s, j.tail.pos); err != nil {
+			return fmt.Errorf("write segment %s again: %w", s.name(), err)
 		}
 	}
 	return nil

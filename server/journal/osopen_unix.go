@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -22,4 +23,24 @@ func openFile(path string, flags int, perm fs.FileMode) (*os.File, error) {
 			return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 		}
 	}
+}
+
+// Placed reports whether a file of the directory has a name at all, or the one
+// that is given if it is not "".
+func (d *osDir) Placed(f File, name string) bool {
+	own, ok := f.(osFile)
+	if !ok {
+		return true
+	}
+	var open, named syscall.Stat_t
+	if err := syscall.Fstat(int(own.Fd()), &open); err != nil {
+		return true // what is wrong is found out by writing
+	}
+	if name == "" || open.Nlink == 0 {
+		return open.Nlink > 0
+	}
+	if err := syscall.Stat(filepath.Join(d.path, name), &named); err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	return named.Ino == open.Ino && named.Dev == open.Dev
 }

@@ -157,6 +157,9 @@ func (r *readAhead) fill(j *Journal, s *segment, pos int64, n int) error {
 		return errCorrupt // it would reach beyond the segment
 	}
 	f, err := j.open(s)
+	if j.isGone(err) {
+		return errCorrupt
+	}
 	if err != nil {
 		return err
 	}
