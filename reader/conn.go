@@ -92,6 +92,9 @@ func (c *conn) join() {
 	}
 	log.Info("subscribed")
 	c.slot = r.ready.add(c, limit, c.since)
+	if r.member != nil {
+		r.member.resize()
+	}
 	r.sendReady()
 	if r.o.OnConnect != nil {
 		addr := c.node.addr
@@ -120,6 +123,9 @@ func (c *conn) OnMessage(w wire.Message) {
 	r.ready.message(c.slot, now)
 	if r.limit.rate > 0 {
 		r.onMetered(now)
+	}
+	if r.member != nil {
+		r.member.message()
 	}
 	r.sendReady()
 	r.showStarved()
@@ -169,6 +175,9 @@ func (c *conn) OnClose(err error) {
 		c.slot = nil
 		r.ready.remove(slot, r.now())
 		r.sendReady()
+		if r.member != nil {
+			r.member.resize()
+		}
 	}
 	c.abandon()
 	r.showStarved()
@@ -281,6 +290,9 @@ func (c *conn) drop(m *Message, how End) {
 	c.inFlight--
 	if c.slot != nil {
 		r.ready.answered(c.slot, r.now())
+	}
+	if r.member != nil {
+		r.member.answered()
 	}
 	m.finishUp(how)
 	if m.line != nil {

@@ -36,6 +36,8 @@
 // what is put around handlers: dead letters, deduplication, limits of time and
 // of age.
 //
+// A [Group] consumes many topics, those that match a pattern among them.
+//
 // # Messages in flight
 //
 // MaxInFlight bounds the messages that the handler has not answered, over all

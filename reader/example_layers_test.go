@@ -75,6 +75,33 @@ func ExampleJSON() {
 	// Output: order 7: 995 cents
 }
 
+// All topics about orders, with ten messages in flight altogether.
+func ExampleGroup() {
+	l, nsqd, stop, end := start()
+	g, err := reader.NewGroup(l, reader.GroupOptions{
+		Options: reader.Options{
+			Channel: "audit", NSQDs: nsqd, MaxInFlight: 10,
+			Handler: func(m *reader.Message) error {
+				fmt.Printf("%s: %s\n", m.Topic(), m.Body)
+				if m.Topic() == "orders.us" {
+					stop()
+				} else {
+					publish(l, nsqd, "orders.us", "8")
+				}
+				return nil
+			},
+		},
+		Topics: []string{"orders.eu", "orders.us"},
+	})
+	check(err)
+	defer g.Close()
+	publish(l, nsqd, "orders.eu", "7")
+	end()
+	// Output:
+	// orders.eu: 7
+	// orders.us: 8
+}
+
 // start runs a loop with a server. stop lets the loop end, and end waits for
 // it.
 func start() (l *loop.Engine, nsqd []string, stop, end func()) {

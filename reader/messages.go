@@ -37,7 +37,7 @@ func Messages(l loop.Loop, o Options) (*Reader, iter.Seq[*Message], error) {
 		return nil, nil, fmt.Errorf("reader options: %w", err)
 	}
 	w := newWorkers(0)
-	r, err := newReader(l, o, w)
+	r, err := newReader(l, o, w, nil)
 	if err != nil {
 		return nil, nil, err
 	}

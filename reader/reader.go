@@ -41,6 +41,7 @@ type Reader struct {
 	workers    *workers   // nil: the handler runs on the loop
 	gathering  *gathering // nil: messages are handled one by one
 	lines      *lines     // nil: messages need not wait for one another
+	member     *member    // of a group, which lends max in flight; nil without
 	limit      limiter    // of messages per second
 	waiting    []*Message // for which the handler has no room; see take
 	pumping    bool       // pump will run at the end of the turn
@@ -91,12 +92,12 @@ func New(l loop.Loop, o Options) (*Reader, error) {
 	if o.Workers > 0 {
 		w = newWorkers(o.Workers)
 	}
-	return newReader(l, o, w)
+	return newReader(l, o, w, nil)
 }
 
 // newReader is New with options that are in order. The workers, if any, belong
-// to it from here on.
-func newReader(l loop.Loop, o Options, w *workers) (*Reader, error) {
+// to it from here on; m is its place in a group, if any.
+func newReader(l loop.Loop, o Options, w *workers, m *member) (*Reader, error) {
 	var err error
 	r := &Reader{
 		loop:  l,
@@ -107,6 +108,7 @@ func newReader(l loop.Loop, o Options, w *workers) (*Reader, error) {
 		done:  make(chan struct{}),
 
 		workers: w,
+		member:  m,
 	}
 	if w != nil {
 		w.reader = r
@@ -122,6 +124,9 @@ func newReader(l loop.Loop, o Options, w *workers) (*Reader, error) {
 		adaptive:    o.AdaptiveShare,
 		idleTimeout: int64(o.LowReadyIdleTimeout),
 		holdTimeout: int64(o.LowReadyTimeout),
+	}
+	if m != nil {
+		r.ready.max, r.bound = 0, 1 // until the group lends some
 	}
 	r.throttle = throttle{strategy: backoff.Off{}} // until start
 	if r.lookupds, err = lookup.ParseAll(o.Lookupds); err != nil {
@@ -336,6 +341,17 @@ func (r *Reader) SetMaxInFlight(n int) error {
 		r.sendReady()
 		r.scheduleWaiting()
 	})
+}
+
+// lend is SetMaxInFlight by a group: what its connections have earned is kept.
+func (r *Reader) lend(n int) {
+	if r.leaving {
+		return
+	}
+	r.bound = max(n, 1)
+	r.ready.lend(n, r.now())
+	r.sendReady()
+	r.scheduleWaiting()
 }
 
 // Pause stops nsqd from sending more. Messages in flight, and those on their

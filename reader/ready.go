@@ -16,8 +16,10 @@ const (
 
 // slot is one connection's part of the budget.
 type slot struct {
-	conn  *conn // whose it is; nothing in this file looks at it
-	limit int   // the largest ready count that nsqd accepts here
+	conn   *conn   // whose it is; nothing in this file looks at it
+	member *member // or this, when a group divides its budget among topics
+	limit  int     // the largest ready count that nsqd accepts here
+	least  int     // what it may have before it is warm; 0 means 1
 
 	count    int   // the ready count decided
 	sent     int   // the ready count last written to nsqd
@@ -102,7 +104,10 @@ func (b *ready) message(s *slot, now int64) {
 	b.gauge(s)
 	switch {
 	case !s.warm:
-		s.warm = true
+		s.warm, s.demand = true, 0
+		if b.adaptive {
+			b.divide()
+		}
 		b.adjust(now)
 	case s.demand > 0 && s.inFlight >= s.count && !b.quiet():
 		s.demand = 0 // it could use more than it was left
@@ -129,12 +134,17 @@ func (b *ready) answered(s *slot, now int64) {
 // setMax changes the budget. A budget of 0 takes away what was earned: after
 // it every connection starts again with 1.
 func (b *ready) setMax(n int, now int64) {
-	b.max = n
 	if n == 0 {
 		for _, s := range b.slots {
 			s.warm = false
 		}
 	}
+	b.lend(n, now)
+}
+
+// lend is setMax that takes nothing away.
+func (b *ready) lend(n int, now int64) {
+	b.max = n
 	b.divide()
 	b.adjust(now)
 }
@@ -305,7 +315,7 @@ func (s *slot) target() int {
 	if s.warm {
 		return s.share
 	}
-	return min(1, s.share)
+	return min(max(1, s.least), s.share)
 }
 
 // shed lowers counts to 1, and to 0 for a random surplus.

@@ -3,15 +3,17 @@ package reader
 import "slices"
 
 // look judges what each slot can use by what it has used: one that was never
-// full since the last look is left twice its peak, which lets it grow.
+// full since the last look is left twice its peak, which lets it grow, and one
+// that has had nothing yet what it may have until then.
 func (b *ready) look() {
 	for _, s := range b.slots {
 		switch {
 		case !s.warm:
+			s.demand = max(1, s.least)
 		case s.peak >= s.count:
 			s.demand = 0
 		default:
-			s.demand = max(1, 2*s.peak)
+			s.demand = max(1, s.least, 2*s.peak)
 		}
 		s.peak = s.inFlight
 	}

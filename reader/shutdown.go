@@ -83,6 +83,9 @@ func (r *Reader) drain(done func()) {
 		return
 	}
 	r.onDone = append(r.onDone, done)
+	if r.member != nil {
+		r.member.group.stop() // no topic should come any more
+	}
 	r.leave()
 }
 
@@ -188,6 +191,9 @@ func (r *Reader) finishWhenDone() {
 	}
 	s := r.snapshot()
 	r.final.Store(&s)
+	if r.member != nil {
+		r.member.group.left(r.member)
+	}
 	if r.workers == nil {
 		close(r.done)
 		r.callDone()
