@@ -122,6 +122,7 @@ func (cl *cluster) apply(ctx context.Context, c change) outcome {
 	}
 	places = c.on(places)
 	if len(places) == 0 && (c.do != "delete" || !cl.asksLookupds() || len(c.nodes) > 0) {
+		out = outcome{} // that others were asked for the way makes it no success
 		out.add(nobodyHas("topic", c.topic))
 	}
 	out.join(ask(len(places), func(i int) error {

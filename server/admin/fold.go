@@ -138,8 +138,12 @@ func (g *folding) node(i int, p *place, old bool) {
 func (g *folding) topicOn(n *nodeRow, t *server.TopicStats, beyond map[name]extra, lite, hidden bool) {
 	row := g.topic(t.TopicName)
 	in := g.rate(counter{n.Node, t.TopicName, "", "in"}, t.MessageCount)
+	depth := t.Depth
+	for i := range t.Channels {
+		depth += t.Channels[i].Depth
+	}
 	row.Nodes = append(row.Nodes, topicPer{
-		Node: n.Node, Depth: t.Depth, Disk: t.BackendDepth, In: in, Messages: t.MessageCount, Channels: len(t.Channels),
+		Node: n.Node, Depth: depth, Disk: t.BackendDepth, In: in, Messages: t.MessageCount, Channels: len(t.Channels),
 		Paused: t.Paused, Lite: lite, Hidden: hidden,
 	})
 	row.Waiting += t.Depth

@@ -90,7 +90,7 @@ type topicRow struct {
 // topicPer is a topic on one nsqd.
 type topicPer struct {
 	Node     string  `json:"node"`
-	Depth    int64   `json:"depth"`
+	Depth    int64   `json:"depth"` // of the topic and its channels
 	Disk     int64   `json:"disk"`
 	In       float64 `json:"in"`
 	Messages uint64  `json:"messages"`

@@ -87,7 +87,7 @@ function update() {
   const c = cluster();
   const health = document.getElementById("health");
   if (c) {
-    const needs = live.tables.attention.size;
+    const needs = rows("attention").filter((a) => a.level !== "note").length;
     health.className = "health state " + c.health;
     health.lastElementChild.textContent = c.health === "ok" ? `${c.nodes === 1 ? "1 node" : c.nodes + " nodes"} · ${healths.ok}` : `${needs} ${needs === 1 ? "thing needs" : "things need"} attention`;
     const words = healths[c.health] + ", " + live.state;

@@ -30,7 +30,7 @@ export function overview() {
       h("div", { class: "columns" },
         h("section", { class: "card" }, h("h2", {}, "Needs attention"), attention),
         h("section", { class: "card" }, h("h2", {}, "Deepest topics"), deep),
-        h("section", { class: "card" }, h("h2", {}, "Busiest topics"), fast))],
+        h("section", { class: "card" }, h("h2", {}, "Busiest topics ", h("small", { class: "muted" }, "per second")), fast))],
     update() {
       const c = cluster();
       if (!c) return;
@@ -41,7 +41,7 @@ export function overview() {
       const all = rows("topics");
       welcome.hidden = all.length > 0;
       bars(deep, all.filter((t) => t.depth > 0).sort((a, b) => b.depth - a.depth), (t) => t.depth, num, "Nothing waits.");
-      bars(fast, all.filter((t) => t.in + t.out > 0).sort((a, b) => b.in + b.out - a.in - a.out), (t) => t.in + t.out, (v, t) => `${rate(t.in)} in, ${rate(t.out)} out`, "Nothing moves.");
+      bars(fast, all.filter((t) => t.in + t.out > 0).sort((a, b) => b.in + b.out - a.in - a.out), (t) => t.in + t.out, (v, t) => `${num(t.in)} in, ${num(t.out)} out`, "Nothing moves.");
     },
   };
 }
@@ -76,7 +76,7 @@ export function attend(list) {
   list.replaceChildren(...all.slice(0, 30).map((a) => {
     const where = a.channel ? `${a.topic} / ${a.channel}` : a.topic || a.node || "cluster";
     const to = a.channel ? "topics/" + path(a.topic, a.channel) : a.topic ? "topics/" + path(a.topic) : a.node ? "nodes/" + path(a.node) : "nodes";
-    return h("li", { class: a.level }, h("i", { class: "dot" }), h("span", { class: "hidden" }, levels[a.level] + ": "), h("a", { class: "open", href: to }, where), h("span", {}, a.text), h("small", { class: "muted" }, span(live.at - a.since)));
+    return h("li", { class: a.level }, h("i", { class: "dot" }), h("span", { class: "hidden" }, levels[a.level] + ": "), h("a", { class: "open", href: to }, where), h("span", {}, a.text.replace(/^(\d+)(?= messages?\b)/, (n) => full(+n))), h("small", { class: "muted" }, span(live.at - a.since)));
   }));
   if (!all.length) list.append(h("li", { class: "fine" }, h("i", { class: "dot" }), h("span", {}, "All is well.")));
 }

@@ -8,9 +8,9 @@ import { openPeek } from "./peek.js";
 
 // split is a bar of how much of a depth is on disk.
 export function split(depth, disk) {
-  const bar = h("span", { class: "split", title: `${full(depth - disk)} in memory, ${full(disk)} on disk` }, h("i"));
+  const bar = h("span", { class: depth ? "split" : "split none", title: `${full(depth - disk)} in memory, ${full(disk)} on disk` }, h("i"));
   bar.firstChild.style.width = (depth ? (100 * disk) / depth : 0) + "%";
-  return [num(depth), " ", bar];
+  return [h("span", {}, num(depth), " ", bar)];
 }
 
 const age = (ms) => (ms ? span(live.at - ms) : "–");
@@ -18,7 +18,9 @@ const age = (ms) => (ms ? span(live.at - ms) : "–");
 const state = (t) => {
   if (t.paused) return [t.paused < t.nodes.length ? `paused on ${t.paused}` : "paused", "warn"];
   if (!t.nodes.length) return ["known only", ""];
+  if (!t.channel && t.waiting && !t.channels) return ["no channel", "warn"];
   if (t.depth > 0 && !t.consumers) return ["no consumer", "warn"];
+  for (const a of live.tables.attention.values()) if (a.level !== "note" && a.topic === t.topic && (!t.channel || a.channel === t.channel)) return ["attention", "warn"];
   return ["ok", "ok"];
 };
 
