@@ -51,7 +51,7 @@ function show() {
 }
 
 // go shows another page.
-export function go(to) {
+function go(to) {
   history.pushState(null, "", to);
   show();
   scrollTo(0, 0);
@@ -68,6 +68,7 @@ document.addEventListener("click", (e) => {
   go(url.href);
 });
 addEventListener("popstate", show);
+addEventListener("go", (e) => go(new URL(e.detail, document.baseURI).href));
 
 // The header.
 

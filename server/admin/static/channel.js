@@ -1,5 +1,5 @@
 // One channel.
-import { h, api, num, rate, full, span, path, query } from "./util.js";
+import { h, api, go, num, rate, full, span, path, query } from "./util.js";
 import { live, rows } from "./live.js";
 import { table, facts, pill } from "./ui.js";
 import { chart } from "./chart.js";
@@ -46,7 +46,7 @@ export function channel(topic, name) {
   const marks = h("span", { class: "marks" });
   const pauseButton = h("button", { type: "button", onclick: () => self.pause() }, "Pause");
   const missing = h("p", { class: "hint", hidden: true }, "No nsqd has this channel. The first subscriber makes it.");
-  const deleteButton = h("button", { type: "button", class: "danger", onclick: () => lose({ ...what, do: "delete" }, c, () => history.back()) });
+  const deleteButton = h("button", { type: "button", class: "danger", onclick: () => lose({ ...what, do: "delete" }, c, () => go("topics/" + path(topic))) });
   const emptyButton = h("button", { type: "button", class: "danger", onclick: () => lose({ ...what, do: "empty" }, c) });
   api("api/v1/history" + query(what)).then((s) => { flow.load(s); depth.load(s); }).catch(() => {});
 

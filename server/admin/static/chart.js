@@ -15,7 +15,7 @@ export function chart(title, series, unit) {
   const rows = h("tbody");
   const asTable = h("details", { class: "twin", ontoggle: () => twin() }, h("summary", {}, "As a table"),
     h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Time"), series.map((s) => h("th", { scope: "col", class: "num" }, s.label)))), rows));
-  const el = h("figure", { class: "chart" }, h("figcaption", {}, h("h3", {}, title), legend), box, asTable);
+  const el = h("figure", { class: "chart" }, h("figcaption", {}, h("h2", {}, title), legend), box, asTable);
   const data = [[], ...series.map(() => [])];
   let plot = null;
 

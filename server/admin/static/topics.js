@@ -1,5 +1,5 @@
 // All topics, and one of them.
-import { h, api, num, rate, full, bytes, span, path, query } from "./util.js";
+import { h, api, go, num, rate, full, bytes, span, path, query } from "./util.js";
 import { live, rows } from "./live.js";
 import { table, facts, pill } from "./ui.js";
 import { chart } from "./chart.js";
@@ -101,7 +101,7 @@ export function topic(name) {
   const first = h("p", { class: "hint", hidden: true }, "Messages wait here; the first channel will receive them all.");
   const missing = h("p", { class: "hint", hidden: true }, "No nsqd has this topic. It may be known to nsqlookupds, or the first message will make it.");
   const marks = h("span", { class: "marks" });
-  const deleteButton = h("button", { type: "button", class: "danger", onclick: () => lose({ ...what, do: "delete" }, t, () => history.back()) });
+  const deleteButton = h("button", { type: "button", class: "danger", onclick: () => lose({ ...what, do: "delete" }, t, () => go("topics")) });
   const emptyButton = h("button", { type: "button", class: "danger", onclick: () => lose({ ...what, do: "empty" }, { ...t, depth: t.waiting, in_flight: 0, deferred: 0 }) });
   api("api/v1/history" + query(what)).then((s) => { flow.load(s); depth.load(s); }).catch(() => {});
 

@@ -98,7 +98,7 @@ export function bytes(n) {
 
 // span is a time in milliseconds: 340 ms, 3 s, 12 min, 5 h, 3 d.
 export function span(ms) {
-  if (ms < 0) ms = 0;
+  if (ms <= 0) return "0 s";
   if (ms < 1000) return (ms < 10 ? ms.toFixed(1) : Math.round(ms)) + " ms";
   const s = ms / 1000;
   if (s < 90) return Math.round(s) + " s";
@@ -140,6 +140,9 @@ export async function api(url, options) {
 
 // act has something changed.
 export const act = (body) => api("api/v1/act", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
+
+// go asks the frame for another page, by its path.
+export const go = (to) => dispatchEvent(new CustomEvent("go", { detail: to }));
 
 // query makes "?a=b", without what is empty.
 export function query(values) {
