@@ -21,6 +21,11 @@
 // the loop sends once at the end of its turn. Neither a command nor a frame
 // received allocates.
 //
+// [Options] say what a connection asks for, whom it dials and through what
+// ([Options.Rewrite], [Options.DialContext]), and who hears of each step
+// ([Options.OnEvent]). They can also be set by the names that NSQ's other clients
+// use ([Options.Set]), by a URL ([ParseURL]) and by the environment ([FromEnv]).
+//
 // The package also holds what readers and writers share: the errors that nsqd
 // answers with ([Error] and a variable for each code), and the checks of names,
 // sizes and delays that nsqd would make ([CheckTopic] and its sisters).

@@ -35,12 +35,15 @@ var rooms = map[string]room{
 	"cmd/nsqd-lite/internal/loadgen": {ours: "client reader writer loop", outside: "github.com/HdrHistogram/hdrhistogram-go", not: "the server, the command line"},
 	"cmd/nsqd-lite/internal/...":     {ours: "client reader writer loop cmd/nsqd-lite/internal/...", not: "the server, the command line"},
 
-	"examples/...": {ours: "client client/lookup loop nsqprom reader reader/middleware reader/readertest server server/nsqtest writer", not: "anything a user cannot import"},
+	"examples/metrics":              {ours: "loop nsqprom reader writer", outside: "github.com/prometheus/client_golang/...", not: "anything a user cannot import"},
+	"examples/internal/exampletest": {outside: "go.uber.org/goleak", not: "which example it runs"},
+	"examples/...":                  {ours: "client client/lookup loop nsqprom reader reader/middleware reader/readertest server server/nsqtest writer", not: "anything a user cannot import"},
 
 	"internal/tidy":     {not: "anything but files"},
 	"internal/testcert": {not: "whose certificates it makes"},
 	"internal/mocknsqd": {ours: "internal/wire loop", not: "the SDK that it tests, the server that it stands for"},
 
+	"internal/badnet":      {ours: anything},
 	"internal/bench":       {ours: anything},
 	"internal/conformance": {ours: anything},
 	"internal/simulation":  {ours: anything},
@@ -53,6 +56,9 @@ var mayReadClock = map[string]string{
 	"server/httpprofile.go":  "a CPU profile lasts as long as it is asked to, on the goroutine of its request",
 	"cmd/nsqd-lite/serve.go": "the drain timeout of a process bounds the loop itself",
 	"internal/bench":         "it measures real time, in a process of its own",
+
+	"examples/graceful/main.go":     "it stands for work that takes a while",
+	"examples/internal/exampletest": "it waits for programs that run in real time",
 
 	"nsqprom/measure.go":      "how long a handler takes is measured around it, on whatever goroutine it runs",
 	"server/nsqtest/wait.go":  "a test waits for a server on real sockets, in real time",
@@ -91,6 +97,10 @@ var mayStartGoroutines = map[string]string{
 	"server/admin/admin.go":    "net/http serves connections on goroutines; they read what the loop has made and post to it",
 	"server/admin/parallel.go": "many servers are asked side by side; the caller waits for all of them",
 	"internal/bench":           "a load program: a goroutine per connection",
+
+	"examples/internal/exampletest": "it runs a program beside its test",
+	"examples/metrics/main.go":      "net/http serves beside the loop",
+	"examples/publishsync/main.go":  "net/http serves beside the loop",
 
 	"cmd/nsqd-lite/hangup_unix.go": "waits for signals",
 	"cmd/nsqd-lite/service.go":     "a service manager hears from beside the loop whether the loop turns",

@@ -39,7 +39,7 @@ func (s *Server) Restart() {
 			*at.option = at.was
 		}
 	}
-	if err := s.boot(); err != nil {
+	if err := s.bootAgain(); err != nil {
 		s.tb.Fatalf("start NSQ server again: %v", err)
 	}
 }

@@ -1,7 +1,9 @@
 package nsqtest
 
 import (
+	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/nsqloop/nsqloop/server"
@@ -116,6 +118,26 @@ func (s *Server) noteFinished() {
 	for _, t := range st.Topics {
 		for _, ch := range t.Channels {
 			s.finished[[2]string{t.TopicName, ch.ChannelName}] += ch.FinishCount
+		}
+	}
+}
+
+// bootAgain is boot, tried again while somebody else has a port that was free for
+// a moment: any connection may be given it for its own end.
+func (s *Server) bootAgain() error {
+	end := time.NewTimer(patience)
+	defer end.Stop()
+	again := time.NewTicker(interval)
+	defer again.Stop()
+	for {
+		err := s.boot()
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+		select {
+		case <-again.C:
+		case <-end.C:
+			return err
 		}
 	}
 }
