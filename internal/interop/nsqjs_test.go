@@ -127,22 +127,24 @@ func TestNSQJS_PublishesAndConsumes(t *testing.T) {
 		options map[string]any
 		policy  string
 		lookup  bool
+		auth    string // the file of secrets
 	}{
-		{"plain", map[string]any{}, "", false},
-		{"snappy", map[string]any{"snappy": true}, "", false},
-		{"deflate", map[string]any{"deflate": true, "deflateLevel": 9}, "", false},
-		{"tls", secure(), "", false},
-		{"tls+snappy", secure("snappy"), "", false},
-		{"tls+deflate", secure("deflate"), "", false},
-		{"client certificate", certified, server.TLSRequireVerify, false},
-		{"through nsqlookupd", map[string]any{}, "", true},
+		{"plain", map[string]any{}, "", false, ""},
+		{"snappy", map[string]any{"snappy": true}, "", false, ""},
+		{"deflate", map[string]any{"deflate": true, "deflateLevel": 9}, "", false, ""},
+		{"tls", secure(), "", false, ""},
+		{"tls+snappy", secure("snappy"), "", false, ""},
+		{"tls+deflate", secure("deflate"), "", false, ""},
+		{"client certificate", certified, server.TLSRequireVerify, false, ""},
+		{"through nsqlookupd", map[string]any{}, "", true, ""},
+		{"auth", map[string]any{"authSecret": secret}, "", false, secrets(t)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			d, err := server.StartLookupd(server.LookupdOptions{TCPAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0"})
 			must(t, err)
 			srv, err := server.Start(server.Options{
 				TCPAddress: "127.0.0.1:0", DataPath: t.TempDir(), HTTPAddress: "127.0.0.1:0", BroadcastAddress: "127.0.0.1",
-				TLSCert: cert, TLSKey: key, TLSRootCAFile: authority, TLSClientAuthPolicy: row.policy,
+				TLSCert: cert, TLSKey: key, TLSRootCAFile: authority, TLSClientAuthPolicy: row.policy, AuthStatic: row.auth,
 				LookupdTCPAddresses: []string{d.TCPAddr().String()},
 			})
 			must(t, err)

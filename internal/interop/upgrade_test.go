@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/tls"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -24,8 +26,20 @@ func large(n int) []byte {
 	return b
 }
 
+// secret is what clients say to a server that asks for AUTH.
+const secret = "only friends know"
+
+// secrets is a file that says what secret is good for.
+func secrets(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secrets.json")
+	must(t, os.WriteFile(path, []byte(`[{"secret":"`+secret+`","ttl":3600,"identity":"friend",`+
+		`"authorizations":[{"topic":".*","channels":[".*"],"permissions":["subscribe","publish"]}]}]`), 0o600))
+	return path
+}
+
 // TestGoNSQ_Upgrades publishes and consumes with the other client through
-// every combination of layers that it can ask for.
+// every combination of layers that it can ask for, and after AUTH.
 func TestGoNSQ_Upgrades(t *testing.T) {
 	ca := testcert.New(t, "authority")
 	cert, key, authority := ca.Files(ca.IssueRSA("nsqd", "127.0.0.1"))
@@ -37,24 +51,27 @@ func TestGoNSQ_Upgrades(t *testing.T) {
 		name   string
 		set    func(c *nsq.Config)
 		policy string
+		auth   string // the file of secrets
 	}{
-		{"none", func(*nsq.Config) {}, ""},
-		{"snappy", func(c *nsq.Config) { c.Snappy = true }, ""},
-		{"deflate", func(c *nsq.Config) { c.Deflate = true }, ""},
-		{"deflate 9", func(c *nsq.Config) { c.Deflate, c.DeflateLevel = true, 9 }, ""},
-		{"tls 1.2", func(c *nsq.Config) { secure(c, tls.VersionTLS12) }, ""},
-		{"tls 1.3", func(c *nsq.Config) { secure(c, tls.VersionTLS13) }, ""},
-		{"tls+snappy", func(c *nsq.Config) { secure(c, 0); c.Snappy = true }, ""},
-		{"tls+deflate", func(c *nsq.Config) { secure(c, 0); c.Deflate = true }, ""},
+		{"none", func(*nsq.Config) {}, "", ""},
+		{"snappy", func(c *nsq.Config) { c.Snappy = true }, "", ""},
+		{"deflate", func(c *nsq.Config) { c.Deflate = true }, "", ""},
+		{"deflate 9", func(c *nsq.Config) { c.Deflate, c.DeflateLevel = true, 9 }, "", ""},
+		{"tls 1.2", func(c *nsq.Config) { secure(c, tls.VersionTLS12) }, "", ""},
+		{"tls 1.3", func(c *nsq.Config) { secure(c, tls.VersionTLS13) }, "", ""},
+		{"tls+snappy", func(c *nsq.Config) { secure(c, 0); c.Snappy = true }, "", ""},
+		{"tls+deflate", func(c *nsq.Config) { secure(c, 0); c.Deflate = true }, "", ""},
 		{"client certificate", func(c *nsq.Config) {
 			secure(c, 0)
 			c.TlsConfig.Certificates = []tls.Certificate{ca.Issue("somebody")}
-		}, server.TLSRequireVerify},
+		}, server.TLSRequireVerify, ""},
+		{"auth", func(c *nsq.Config) { c.AuthSecret = secret }, "", secrets(t)},
+		{"auth+tls+snappy", func(c *nsq.Config) { secure(c, 0); c.Snappy, c.AuthSecret = true, secret }, "", secrets(t)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			srv, err := server.Start(server.Options{
 				TCPAddress: "127.0.0.1:0", DataPath: t.TempDir(),
-				TLSCert: cert, TLSKey: key, TLSRootCAFile: authority, TLSClientAuthPolicy: row.policy,
+				TLSCert: cert, TLSKey: key, TLSRootCAFile: authority, TLSClientAuthPolicy: row.policy, AuthStatic: row.auth,
 			})
 			if err != nil {
 				t.Fatal(err)
