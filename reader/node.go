@@ -105,10 +105,10 @@ func (r *Reader) tend(n *node, permanent bool) {
 		return
 	}
 	// While an outage is young a refused dial is cheap and coming back late
-	// is not: a tenth of the outage is the longest delay, but a second is
+	// is not: a tenth of the outage is the longest delay, but half a second is
 	// always allowed.
 	outage := time.Duration(r.now() - n.down)
-	d := min(n.redial.Next(), max(outage/10, r.o.ReconnectDelay, time.Second))
+	d := min(n.redial.Next(), max(outage/10, r.o.ReconnectDelay, time.Second/2))
 	if permanent {
 		d = r.o.MaxReconnectDelay
 	}

@@ -13,6 +13,7 @@ var rooms = map[string]room{
 	"loop/looptest":          {ours: "loop loop/internal/...", not: "NSQ, real time, real sockets"},
 
 	"client":            {ours: "loop internal/layer internal/option internal/wire", not: "other connections, ready counts, backoff, what topics mean"},
+	"client/envelope":   {not: "who publishes, who consumes, connections"},
 	"client/lookup":     {ours: "loop client internal/wire internal/backoff", not: "connections to nsqd"},
 	"reader":            {ours: "client client/lookup loop internal/wire internal/backoff internal/option", not: "publishing, the server, frames"},
 	"reader/middleware": {ours: "reader", not: "the loop, connections, where messages come from"},
