@@ -18,7 +18,7 @@ const reserved = 32
 // descriptors left: never so long that a peer notices once there are some, and
 // it is reported once a second at most.
 const (
-	acceptPause  = 50 * time.Millisecond
+	acceptPause  = 25 * time.Millisecond
 	acceptReport = time.Second
 )
 
@@ -27,10 +27,10 @@ var errReserve = errors.New("no file descriptors are left for peers; some are ke
 
 // KeepReserve returns ln with an Accept that leaves 32 file descriptors of the
 // process alone, or a quarter of them if that is less, and that waits instead
-// of failing: while there are none, peers wait in the kernel's queue, and the
-// first of them is let in 50 ms after descriptors are free at the latest. log is told once
-// a second at most. Engine.Listen does this by itself; servers that accept on
-// goroutines of their own, as net/http's, need it.
+// of failing: while there are no others, peers wait in the kernel's queue, and
+// the first of them is let in 25 ms after some are free at the latest. log is
+// told once a second at most. Engine.Listen does this by itself; servers that
+// accept on goroutines of their own, as net/http's, need it.
 func KeepReserve(ln net.Listener, log *slog.Logger) net.Listener {
 	return &reserveListener{Listener: ln, log: log, limit: descriptorLimit(), closed: make(chan struct{})}
 }
