@@ -90,8 +90,10 @@ func (c *conn) adopt(q *wire.IdentifyRequest) {
 		c.identity = &identity{bufferSize: defaultOutputBufferSize, bufferTimeout: c.s.o.OutputBufferTimeout}
 	}
 	id := c.identity
+	before := id.size()
 	id.clientID, id.hostname, id.userAgent = keepable(q.ClientID), keepable(q.Hostname), keepable(q.UserAgent)
 	id.region, id.zone = keepable(q.TopologyRegion), keepable(q.TopologyZone)
+	c.holdFixed(id.size() - before)
 
 	switch {
 	case q.HeartbeatMillis > 0:
@@ -117,6 +119,11 @@ func (c *conn) adopt(q *wire.IdentifyRequest) {
 		c.timeout = int64(q.MsgTimeoutMillis) * int64(time.Millisecond)
 	}
 	c.sample = q.SampleRate
+}
+
+// size is how many bytes the texts have.
+func (id *identity) size() int64 {
+	return int64(len(id.clientID) + len(id.hostname) + len(id.userAgent) + len(id.region) + len(id.zone))
 }
 
 // negotiated is the reply to a client that asked for one, and is granted u.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -115,5 +116,31 @@ func TestOrigin_LogsOnlySoMuch(t *testing.T) {
 	}
 	if written > logPerMinute || written < logPerMinute-1000 || o.quiet != 1 {
 		t.Errorf("%d bytes were written, %d lines left out", written, o.quiet)
+	}
+}
+
+// An answer for which there is no memory is not begun, and those that are
+// shorter are given.
+func TestLookupd_LongAnswersAreRefused(t *testing.T) {
+	g := newLookupdRig(t, LookupdOptions{MaxMemory: minLookupdMemory})
+	p := g.join("a")
+	for i := range 40 {
+		var lines strings.Builder
+		for j := range 100 {
+			fmt.Fprintf(&lines, "REGISTER topic-with-a-long-name-%d c%d\n", i, j)
+		}
+		p.send(lines.String())
+	}
+	p.replies()
+	g.want("GET", "/debug", 503, "TOO_BUSY")
+	if got := g.producers("topic-with-a-long-name-1"); !strings.HasPrefix(got, "a|c0 ") {
+		t.Errorf("lookup: %s", got)
+	}
+	if rec := g.l.http(g.d.Handler(), "GET", "/topics"); rec.Code != 200 {
+		t.Errorf("topics: %d", rec.Code)
+	}
+	known, registered := g.d.reg.Size()
+	if want := int64(known)*knownCost + int64(registered)*registeredCost + connCost + producerCost; g.d.budget.used.Load() != want {
+		t.Errorf("%d bytes are held, want %d", g.d.budget.used.Load(), want)
 	}
 }

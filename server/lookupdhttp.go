@@ -56,6 +56,33 @@ func (h lookupdHTTP) ask(f func(r *lookup.Registry, now time.Time)) error {
 	return nil
 }
 
+// textCost is what a reply takes while it is made, for each byte of text in it:
+// copies of what it lists, and buffers that grow.
+const textCost = 4
+
+// askMuch is ask for a reply that lists everything there is, if there is room
+// for n bytes of text in it. What was reserved is given back by release.
+func (h lookupdHTTP) askMuch(n func(r *lookup.Registry) int64, f func(r *lookup.Registry, now time.Time)) (release func(), err error) {
+	var held int64
+	room := false
+	err = h.ask(func(r *lookup.Registry, now time.Time) {
+		held = n(r) * textCost
+		if room = h.d.budget.take(held); room {
+			f(r, now)
+		}
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case !room:
+		return nil, errTooMuch
+	}
+	return func() { h.d.budget.add(-held) }, nil
+}
+
+var errTooMuch = &httpError{http.StatusServiceUnavailable, "TOO_BUSY",
+	"There is not enough memory for so long an answer (--max-memory); ask for less, or try again."}
+
 // change runs f on the loop, if r may change what is known of a topic, or of
 // one of its nodes, and answers with the result, an empty body for nil.
 func (h lookupdHTTP) change(w http.ResponseWriter, r *http.Request, topic, node string, f func(r *lookup.Registry, now time.Time) error) error {
@@ -106,13 +133,15 @@ func (h lookupdHTTP) lookup(w http.ResponseWriter, r *http.Request) error {
 		Channels  []string      `json:"channels"`
 		Producers []lookup.Info `json:"producers"`
 	}
-	err = h.ask(func(r *lookup.Registry, now time.Time) {
+	weigh := func(r *lookup.Registry) int64 { return r.WeighTopic(topic) }
+	release, err := h.askMuch(weigh, func(r *lookup.Registry, now time.Time) {
 		answer.Producers, found = r.Find(topic, now)
 		answer.Channels = r.Channels(topic)
 	})
 	if err != nil {
 		return err
 	}
+	defer release()
 	if !found {
 		return refuse(http.StatusNotFound, "TOPIC_NOT_FOUND", "No nsqd has registered that topic here; GET /topics lists those that are known.")
 	}
@@ -123,9 +152,11 @@ func (h lookupdHTTP) topics(w http.ResponseWriter, r *http.Request) error {
 	var answer struct {
 		Topics []string `json:"topics"`
 	}
-	if err := h.ask(func(r *lookup.Registry, _ time.Time) { answer.Topics = r.Topics() }); err != nil {
+	release, err := h.askMuch((*lookup.Registry).WeighTopics, func(r *lookup.Registry, _ time.Time) { answer.Topics = r.Topics() })
+	if err != nil {
 		return err
 	}
+	defer release()
 	return replyJSON(w, answer)
 }
 
@@ -137,9 +168,12 @@ func (h lookupdHTTP) channels(w http.ResponseWriter, r *http.Request) error {
 	var answer struct {
 		Channels []string `json:"channels"`
 	}
-	if err := h.ask(func(r *lookup.Registry, _ time.Time) { answer.Channels = r.Channels(topic) }); err != nil {
+	weigh := func(r *lookup.Registry) int64 { return r.WeighTopic(topic) }
+	release, err := h.askMuch(weigh, func(r *lookup.Registry, _ time.Time) { answer.Channels = r.Channels(topic) })
+	if err != nil {
 		return err
 	}
+	defer release()
 	return replyJSON(w, answer)
 }
 
@@ -149,9 +183,11 @@ func (h lookupdHTTP) nodes(w http.ResponseWriter, r *http.Request) error {
 	var answer struct {
 		Producers []lookup.Node `json:"producers"`
 	}
-	if err := h.ask(func(r *lookup.Registry, now time.Time) { answer.Producers = r.Nodes(now) }); err != nil {
+	release, err := h.askMuch((*lookup.Registry).WeighNodes, func(r *lookup.Registry, now time.Time) { answer.Producers = r.Nodes(now) })
+	if err != nil {
 		return err
 	}
+	defer release()
 	return replyJSON(w, answer)
 }
 
@@ -173,9 +209,11 @@ type debugEntry struct {
 // debug answers with all registrations by "<kind>:<topic>:<channel>".
 func (h lookupdHTTP) debug(w http.ResponseWriter, r *http.Request) error {
 	var entries []lookup.Entry
-	if err := h.ask(func(r *lookup.Registry, now time.Time) { entries = r.Entries(now) }); err != nil {
+	release, err := h.askMuch((*lookup.Registry).WeighEntries, func(r *lookup.Registry, now time.Time) { entries = r.Entries(now) })
+	if err != nil {
 		return err
 	}
+	defer release()
 	answer := map[string][]debugEntry{} // JSON sorts the keys
 	for _, e := range entries {
 		key := e.Kind + ":" + e.Topic + ":" + e.Channel

@@ -159,7 +159,9 @@ type Options struct {
 	// E_BAD_BODY, an HTTP request with 503, and clients that do not read are
 	// closed; nothing that was acknowledged is lost. One address may have
 	// half of it in unfinished commands, and all output together half of it.
-	// At least 16 MiB. nsqd has no limit. Default 512 MiB.
+	// At least 16 MiB. nsqd has no limit. Default 512 MiB. Garbage comes on
+	// top: a program that wants to be held to it calls debug.SetMemoryLimit,
+	// as nsqd-lite does.
 	MaxMemory int64
 
 	// MaxDeflateLevel bounds what a client may ask for, 1 to 9. Default 6.

@@ -100,6 +100,7 @@ func runLookupd(p process, args []string) int {
 	for _, w := range warnings {
 		log.Warn(w)
 	}
+	p.collectBeyond(s.o.MaxMemory, nsqlookupdRoom)
 	d, err := s.start(log)
 	if err != nil {
 		text, code := explainLookupd(err, &s.o, role)

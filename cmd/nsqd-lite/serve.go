@@ -163,6 +163,11 @@ func serve(p process, s *settings, role string, warnings []string) int {
 		}
 	}
 	svc := starting(p, log)
+	held := s.o.MaxMemory
+	if s.lookupd != nil {
+		held += s.lookupd.o.MaxMemory
+	}
+	p.collectBeyond(held, nsqdRoom)
 	srv, err := server.Start(s.o)
 	if err != nil {
 		svc.cancel()

@@ -58,6 +58,7 @@ type Producer struct {
 	Info Info
 
 	seen   time.Time
+	weight int64 // of Info in an answer
 	topics map[string]*topic
 	names  int // topics and channels that it has registered
 	gone   bool
@@ -86,7 +87,7 @@ func New(o Options) *Registry { return &Registry{o: o, topics: map[string]*topic
 
 // Join adds a producer.
 func (r *Registry) Join(i Info, now time.Time) *Producer {
-	p := &Producer{Info: i, seen: now, topics: map[string]*topic{}}
+	p := &Producer{Info: i, seen: now, weight: i.weight(), topics: map[string]*topic{}}
 	r.producers = append(r.producers, p)
 	return p
 }
