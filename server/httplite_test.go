@@ -52,3 +52,30 @@ func TestLite_Config(t *testing.T) {
 		t.Errorf("%d options, want %d", len(list.Options), len(configNames))
 	}
 }
+
+// TestLite_CloseClient: the connection is closed, strangers may not do it, and
+// nobody else notices.
+func TestLite_CloseClient(t *testing.T) {
+	s := startHTTP(t, Options{})
+	victim, other := connect(t, s, "{}"), connect(t, s, "{}")
+	remote := victim.c.LocalAddr().String()
+	if a := ask(t, s, "POST", "/lite/client/close?client="+remote, ""); a.status != 200 || a.body != "" {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if n, err := victim.c.Read(make([]byte, 1)); err == nil {
+		t.Errorf("%d bytes from a connection that was closed", n)
+	}
+	if a := ask(t, s, "POST", "/lite/client/close?client="+remote, ""); a.status != 404 || !strings.Contains(a.body, "CLIENT_NOT_FOUND") {
+		t.Errorf("again: %d %s", a.status, a.body)
+	}
+	if a := ask(t, s, "POST", "/lite/client/close", ""); a.status != 400 || !strings.Contains(a.body, "MISSING_ARG_CLIENT") {
+		t.Errorf("nobody: %d %s", a.status, a.body)
+	}
+	if a := ask(t, s, "POST", "/lite/client/close?client="+other.c.LocalAddr().String(), "", "Sec-Fetch-Site", "cross-site"); a.status != 403 {
+		t.Errorf("a stranger's page: %d", a.status)
+	}
+	other.send([]byte("PUB t\n\x00\x00\x00\x01x"))
+	if got := other.response(); got != "OK" {
+		t.Errorf("the other one: %q", got)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -133,7 +134,7 @@ func (q *Queue) take(name, rest string, size int64) bool {
 // position applies what nsqd has noted of the queue. What was written after the
 // note, before a kill, is read like the rest.
 func (q *Queue) position() error {
-	slices.SortFunc(q.Files, func(a, b File) int { return cmp.Compare(a.number, b.number) })
+	sort.Slice(q.Files, func(i, j int) bool { return q.Files[i].number < q.Files[j].number })
 	if !q.notes {
 		q.Doubtful = true
 		return nil
