@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -77,5 +78,24 @@ func TestLite_CloseClient(t *testing.T) {
 	other.send([]byte("PUB t\n\x00\x00\x00\x01x"))
 	if got := other.response(); got != "OK" {
 		t.Errorf("the other one: %q", got)
+	}
+}
+
+// TestLite_AgesComeByAndBy: a snapshot of many channels reads few files, and the
+// topics whose files it has read rest again.
+func TestLite_AgesComeByAndBy(t *testing.T) {
+	s := startHTTP(t, Options{DataPath: t.TempDir()})
+	const topics = agesAtOnce + 20
+	for i := range topics {
+		name := fmt.Sprintf("t%d", i)
+		ask(t, s, "POST", "/channel/create?channel=c&topic="+name, "")
+		ask(t, s, "POST", "/pub?topic="+name, "x")
+		ask(t, s, "POST", "/channel/create?channel=c&topic="+name, "")
+	}
+	for _, want := range []int{agesAtOnce, topics, topics} {
+		a := ask(t, s, "GET", "/lite/stats", "")
+		if got := strings.Count(a.body, `"oldest":`); got != want {
+			t.Errorf("%d ages are told, want %d", got, want)
+		}
 	}
 }

@@ -26,6 +26,7 @@ type Server struct {
 	byName map[string]*topic // the same ones, for looking up; never ranged over
 	serial uint64            // of the topic made last; its messages' sequences begin with it
 
+	agesLeft    int              // of a snapshot: see mayLook
 	conns       []*conn          // in no particular but repeatable order
 	subscribers map[uint32]*conn // by owner, for looking up; never ranged over
 	lastOwner   uint32

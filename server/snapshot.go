@@ -16,6 +16,7 @@ func (s *Server) snapshot(o StatsOptions) Stats {
 	if s.wrote != nil {
 		st.Health = s.wrote.Error()
 	}
+	s.agesLeft = agesAtOnce
 	topics := s.topics
 	if o.Topic != "" {
 		t := s.topic(o.Topic)
@@ -72,6 +73,27 @@ func (t *topic) backend(depth int64) int64 {
 	return max(0, depth-int64(t.s.o.MemQueueSize))
 }
 
+// agesAtOnce is for how many channels one snapshot reads a file to find out how
+// old their oldest message is. What was found out stays known while the message
+// waits, so of ten thousand channels the next snapshots tell more.
+const agesAtOnce = 100
+
+// mayLook says whether the age of the channel's oldest message may be found out
+// in this snapshot. A topic whose file is read for it has to be put to rest
+// again.
+func (ch *channel) mayLook() bool {
+	s := ch.t.s
+	switch {
+	case ch.cur.OldestKnown():
+		return true
+	case s.agesLeft == 0:
+		return false
+	}
+	s.agesLeft--
+	s.idle.use(ch.t)
+	return true
+}
+
 // stats copies one channel.
 func (ch *channel) stats(o StatsOptions) ChannelStats {
 	depth := ch.cur.Depth()
@@ -91,7 +113,7 @@ func (ch *channel) stats(o StatsOptions) ChannelStats {
 		ch.latencies.addTo(&h, ch.t.s.now())
 		st.E2E = ch.t.s.latencyStats(&h)
 	}
-	if o.Oldest {
+	if o.Oldest && ch.mayLook() {
 		if at, ok, err := ch.cur.Oldest(); err == nil && ok { // an unreadable one is told of when it is due
 			st.Oldest = time.Unix(0, at)
 		}

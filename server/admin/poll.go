@@ -11,11 +11,13 @@ import (
 )
 
 // How often the servers are asked: while somebody looks, and while nobody does.
-// A poll that took long is followed by a pause of pausePerPoll times as long.
+// A poll that took long is followed by a pause so many times as long: ten
+// thousand topics that nobody looks at must not keep a machine busy.
 const (
-	pollEach     = time.Second
-	pollIdle     = 5 * time.Second
-	pausePerPoll = 4
+	pollEach      = time.Second
+	pollIdle      = 5 * time.Second
+	pausePerPoll  = 4
+	pauseWhenIdle = 50
 
 	// watchedFor is for how many seconds somebody who polls counts as looking.
 	watchedFor = 6
@@ -53,13 +55,13 @@ func (a *Admin) begin() {
 // tick polls when it is time to.
 func (a *Admin) tick() {
 	p := &a.poller
-	each := pollIdle
+	each, pause := pollIdle, time.Duration(pauseWhenIdle)
 	if a.streams.Load() > 0 || a.watched.Load() > 0 {
-		each = pollEach
+		each, pause = pollEach, pausePerPoll
 		a.watched.Store(max(0, a.watched.Load()-1))
 	}
 	// Half a tick of tolerance: a tick may come early by what the last came late.
-	if since := a.l.Now().Sub(p.last); since >= each-pollEach/2 && since >= pausePerPoll*p.took {
+	if since := a.l.Now().Sub(p.last); since >= each-pollEach/2 && since >= pause*p.took {
 		a.poll()
 	}
 }

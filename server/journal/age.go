@@ -3,6 +3,11 @@ package journal
 // ageRead is how many bytes Oldest reads at most of what came back.
 const ageRead = 1 << 20
 
+// OldestKnown says whether Oldest can answer without reading a file.
+func (c *Cursor) OldestKnown() bool {
+	return c.Depth() == 0 || c.waiting.n == 0 && (c.fresh() == 0 || c.oldest.seq == c.read.seq && c.oldest.published != 0)
+}
+
 // Oldest is when the oldest message that waits at the cursor was published, as
 // nearly as that can be told from its two queues' heads: the next one that is
 // fresh, and the one that came back first. ok is false when none waits. It may

@@ -24,12 +24,21 @@ func TestOldest_FollowsTheHeads(t *testing.T) {
 	c := j.CreateCursor("c", journal.CursorOptions{})
 	wantOldest(t, c, 0)
 	fill(t, j, 1, 3)
+	if c.OldestKnown() {
+		t.Error("the oldest is known before anybody has looked")
+	}
 	wantOldest(t, c, 1000)
+	if !c.OldestKnown() {
+		t.Error("the oldest is not known after somebody has looked")
+	}
 	wantOldest(t, c, 1000)
 	first := take(t, c, 5000, 9000, 7)
 	wantOldest(t, c, 2000) // what is in flight does not wait
 	if err := c.Requeue(first.Seq, 7, 0); err != nil {
 		t.Fatal(err)
+	}
+	if c.OldestKnown() {
+		t.Error("the oldest is known of what came back")
 	}
 	wantOldest(t, c, 1000)
 	for range 3 {
