@@ -15,8 +15,9 @@ export function overview() {
   ];
   const attention = h("ul", { class: "attention" });
   const deep = h("ol", { class: "top" }), fast = h("ol", { class: "top" });
+  const curl = h("pre", { tabindex: "0" });
   const welcome = h("section", { class: "card welcome", hidden: true }, h("h2", {}, "Nothing here yet"),
-    h("p", {}, "Publish a first message; the topic is made by it:"), h("pre", { tabindex: "0" }, "curl -d 'hello world 1' 'http://127.0.0.1:4151/pub?topic=test'"),
+    h("p", {}, "Publish a first message; the topic is made by it:"), curl,
     may() ? h("p", {}, h("button", { type: "button", class: "primary", onclick: () => publish("") }, "Publish from here…")) : null);
   let at = 0;
 
@@ -25,7 +26,7 @@ export function overview() {
   }).catch(() => {});
 
   return {
-    title: "Overview", tables: ["topics"],
+    title: "Overview", tables: ["topics", "nodes"],
     el: [h("h1", { class: "hidden" }, "Overview"), h("div", { class: "tiles" }, tiles.map((t) => t.el)), welcome,
       h("div", { class: "columns" },
         h("section", { class: "card" }, h("h2", {}, "Needs attention"), attention),
@@ -39,7 +40,9 @@ export function overview() {
       if (step) at = live.at;
       attend(attention);
       const all = rows("topics");
-      welcome.hidden = all.length > 0;
+      const first = rows("nodes").find((n) => !n.error);
+      welcome.hidden = all.length > 0 || !first;
+      if (first) curl.textContent = `curl -d 'hello world 1' 'http://${first.node}/pub?topic=test'`;
       bars(deep, all.filter((t) => t.depth > 0).sort((a, b) => b.depth - a.depth), (t) => t.depth, num, "Nothing waits.");
       bars(fast, all.filter((t) => t.in + t.out > 0).sort((a, b) => b.in + b.out - a.in - a.out), (t) => t.in + t.out, (v, t) => `${num(t.in)} in, ${num(t.out)} out`, "Nothing moves.");
     },
@@ -76,7 +79,7 @@ export function attend(list) {
   list.replaceChildren(...all.slice(0, 30).map((a) => {
     const where = a.channel ? `${a.topic} / ${a.channel}` : a.topic || a.node || "cluster";
     const to = a.channel ? "topics/" + path(a.topic, a.channel) : a.topic ? "topics/" + path(a.topic) : a.node ? "nodes/" + path(a.node) : "nodes";
-    return h("li", { class: a.level }, h("i", { class: "dot" }), h("span", { class: "hidden" }, levels[a.level] + ": "), h("a", { class: "open", href: to }, where), h("span", {}, a.text.replace(/^(\d+)(?= messages?\b)/, (n) => full(+n))), h("small", { class: "muted" }, span(live.at - a.since)));
+    return h("li", { class: a.level }, h("i", { class: "dot" }), h("span", { class: "hidden" }, levels[a.level] + ": "), h("span", {}, h("a", { class: "open", href: to }, where), " ", a.text.replace(/(?<![:.\d])\d{4,}(?![:.\d])/g, (n) => full(+n))), h("small", { class: "muted" }, span(live.at - a.since)));
   }));
   if (!all.length) list.append(h("li", { class: "fine" }, h("i", { class: "dot" }), h("span", {}, "All is well.")));
 }
