@@ -6,6 +6,9 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -293,5 +296,55 @@ func TestPage_Files(t *testing.T) {
 	}
 	if status, _ := p.ask("GET", "/static/../admin.go", ""); status != 404 {
 		t.Errorf("a file beside them: %d", status)
+	}
+}
+
+// TestPage_PlainNSQD: of an nsqd that has none of nsqd-lite's routes the page
+// shows what there is, and says what that nsqd cannot do.
+func TestPage_PlainNSQD(t *testing.T) {
+	s := nsqtest.Start(t)
+	target, err := url.Parse("http://" + s.HTTPAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, ours := range []string{"/lite/", "/topic/peek", "/channel/peek", "/topic/tap", "/channel/rewind"} {
+			if strings.HasPrefix(r.URL.Path, ours) {
+				w.WriteHeader(http.StatusNotFound)
+				io.WriteString(w, `{"message":"NOT_FOUND"}`) // as nsqd has it
+				return
+			}
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(plain.Close)
+	s.Publish("t", "a", "b", "c")
+	post(t, s.HTTPAddr(), "/channel/create?topic=t&channel=c")
+	p := open(t, admin.Options{NSQDHTTPAddresses: []string{plain.URL}})
+	until(t, "the topic is seen", func() bool {
+		body := p.get("/api/v1/rows", nil)
+		return strings.Contains(body, `"topic":"t","channel":"c","depth":3,`) && strings.Contains(body, `"lite":""`)
+	})
+	const cannot = "This is an nsqd, which cannot do that; nsqd-lite can."
+	for _, path := range []string{"/api/v1/peek?topic=t", "/api/v1/peek?topic=t&channel=c"} {
+		if body := p.get(path, nil); !strings.Contains(body, cannot) {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+	if status, body := p.ask("GET", "/api/v1/tap?topic=t", ""); status != 502 || !strings.Contains(body, cannot) {
+		t.Errorf("tap: %d %s", status, body)
+	}
+	for _, body := range []string{`{"action":"rewind","topic":"t","channel":"c","to":"beginning"}`, `{"action":"close","nodes":["` + s.HTTPAddr() + `"],"client":"x"}`} {
+		if status, text := p.ask("POST", "/api/v1/act", body); status != 502 || !strings.Contains(text, cannot) {
+			t.Errorf("%s: %d %s", body, status, text)
+		}
+	}
+	if body := p.get("/api/v1/config?node="+s.HTTPAddr(), nil); !strings.Contains(body, `{"name":"max_msg_size","value":1048576}`) {
+		t.Errorf("config %s", body)
+	}
+	p.ok("POST", "/api/topics/t/c", `{"action":"empty"}`)
+	if depth := s.Channel("t", "c").Depth; depth != 0 {
+		t.Errorf("depth %d", depth)
 	}
 }
