@@ -127,6 +127,24 @@ func TestCheckAddr_Notations(t *testing.T) {
 
 func is(err, want error) bool { return errors.Is(err, want) && (err == nil) == (want == nil) }
 
+// What nsqd has not read to its end is told from what it does not like.
+func TestError_CutShort(t *testing.T) {
+	for detail, want := range map[string]bool{
+		"PUB failed to read message body":          true,
+		"PUB failed to read message body size":     true,
+		"DPUB failed to read message body":         true,
+		"MPUB failed to read message(3) body size": true,
+		"PUB message too big 11 > 10":              false,
+		"PUB invalid message body size 0":          false,
+		"MPUB invalid body size 0":                 false,
+		"PUB topic name is not valid, it failed":   false,
+	} {
+		if got := (&client.Error{Code: "E_BAD_MESSAGE", Detail: detail}).CutShort(); got != want {
+			t.Errorf("%s: %v, want %v", detail, got, want)
+		}
+	}
+}
+
 func TestError_ComparesCodes(t *testing.T) {
 	err := error(&client.Error{Code: "E_BAD_TOPIC", Detail: "PUB topic name \"a b\" is not valid"})
 	if !errors.Is(err, client.ErrBadTopic) {

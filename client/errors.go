@@ -98,6 +98,11 @@ func (e *Error) Fatal() bool { return (*wire.Error)(e).Fatal() }
 // not make them durable; nsqd never does.
 func (e *Error) MayBeKept() bool { return strings.Contains(e.Detail, wire.MayBeKept) }
 
+// CutShort says whether nsqd refused a command of which the rest did not come, as
+// when the network closes the half that leads to it. Nothing of the command was
+// executed, and nothing is wrong with it.
+func (e *Error) CutShort() bool { return strings.Contains(e.Detail, wire.FailedToRead) }
+
 // Is reports whether target is an *Error of the same code.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)

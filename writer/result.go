@@ -42,7 +42,10 @@ func OutcomeOf(err error) Outcome {
 		return Unknown
 	case isNotSent(err):
 		return NotSent
-	case errors.As(err, &refused) && refused.MayBeKept():
+	case errors.As(err, &refused) && refused.CutShort():
+		// A part of it has come, and is not executed.
+		return NotSent
+	case refused != nil && refused.MayBeKept():
 		return Unknown
 	case errors.Is(err, client.ErrPubFailed), errors.Is(err, client.ErrDPubFailed):
 		// A full disk, or a server that stops: nothing is wrong with the
@@ -51,7 +54,7 @@ func OutcomeOf(err error) Outcome {
 	case errors.Is(err, client.ErrMPubFailed):
 		// The same; but the original nsqd may have kept the first ones.
 		return Unknown
-	case errors.As(err, &refused), errors.Is(err, ErrEncoding):
+	case refused != nil, errors.Is(err, ErrEncoding):
 		return Rejected
 	}
 	return NotSent

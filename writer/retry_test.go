@@ -34,6 +34,34 @@ func TestRetry_BehindARejectedPublish(t *testing.T) {
 	}
 }
 
+// A publish of which a part has come is refused for that, not for what it is: it
+// is nowhere, and is tried again.
+func TestRetry_CutShort(t *testing.T) {
+	g := start(t, 1, writer.Options{})
+	cut := refuse("cut", wire.CodeBadMessage, "PUB failed to read message body")
+	times := 0
+	g.do(func() {
+		g.s[0].Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
+			if string(cmd.Body) != "cut" || times > 0 {
+				return false
+			}
+			times++
+			return cut(c, cmd)
+		}
+	})
+	g.publish("cut")
+	g.run(time.Second)
+	g.rs.want(t, "cut confirmed")
+	if r := g.rs.all["cut"]; r.Tries != 2 {
+		t.Errorf("got %+v, want it sent twice", r)
+	}
+	g = start(t, 1, writer.Options{Retry: writer.RetryNone})
+	g.do(func() { g.s[0].Script = cut })
+	g.publish("cut")
+	g.run(time.Second)
+	g.rs.want(t, "cut not sent")
+}
+
 // A full disk moves a publish to another nsqd; when none can store it, it ends
 // at once and says why.
 func TestRetry_FullDisk(t *testing.T) {

@@ -37,6 +37,10 @@ const (
 // same. NSQ has no code for that, and its clients read the code alone.
 const MayBeKept = "the message may be kept"
 
+// FailedToRead is in the description of an error about a command of which only a
+// part has come, behind the command's name. The words are nsqd's.
+const FailedToRead = " failed to read "
+
 // Error is what an error frame says: a code and a description.
 //
 // An Error without a code never reaches the wire. ReadCommand returns it when
