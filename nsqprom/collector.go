@@ -20,6 +20,7 @@ type Collector struct {
 	measured
 	mu      sync.Mutex // guards what follows: registries collect when they like
 	readers []*reader.Reader
+	groups  []*reader.Group
 	writers []*writer.Writer
 	gone    totals // of Readers and Writers that were removed
 }
@@ -45,6 +46,24 @@ func (c *Collector) RemoveReader(r *reader.Reader) {
 	if i := slices.Index(c.readers, r); i >= 0 {
 		c.readers = slices.Delete(c.readers, i, i+1)
 		c.gone.addReader(&s, false)
+	}
+}
+
+// AddGroup shows the topics of g, each as a Reader. What the Reader of a topic has
+// counted goes when the topic does, and with the Group's end; Prometheus takes
+// that for a restart.
+func (c *Collector) AddGroup(g *reader.Group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.groups = append(c.groups, g)
+}
+
+// RemoveGroup lets go of g.
+func (c *Collector) RemoveGroup(g *reader.Group) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i := slices.Index(c.groups, g); i >= 0 {
+		c.groups = slices.Delete(c.groups, i, i+1)
 	}
 }
 
@@ -121,7 +140,7 @@ func (t *totals) addWriter(s *writer.Stats, lives bool) {
 // sum asks everybody, and adds it up.
 func (c *Collector) sum() totals {
 	c.mu.Lock()
-	readers, writers := slices.Clone(c.readers), slices.Clone(c.writers)
+	readers, groups, writers := slices.Clone(c.readers), slices.Clone(c.groups), slices.Clone(c.writers)
 	t := c.gone
 	t.readers = map[consumer]readerTotals{}
 	for k, r := range c.gone.readers {
@@ -131,6 +150,11 @@ func (c *Collector) sum() totals {
 	for _, r := range readers {
 		s := r.Stats()
 		t.addReader(&s, true)
+	}
+	for _, g := range groups {
+		for _, s := range g.Stats().Topics {
+			t.addReader(&s, true)
+		}
 	}
 	for _, w := range writers {
 		s := w.Stats()

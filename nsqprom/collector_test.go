@@ -210,6 +210,43 @@ func TestCollector_AddsUpAndRemembers(t *testing.T) {
 	}
 }
 
+// Each topic of a Group is shown as a Reader's.
+func TestCollector_ShowsGroups(t *testing.T) {
+	s := nsqtest.Start(t)
+	m := nsqprom.New()
+	reg := registry(t, m)
+	l, err := loop.New(loop.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	g, err := reader.NewGroup(l, reader.GroupOptions{
+		Topics: []string{"a", "b"},
+		Options: reader.Options{
+			Channel: "c", NSQDs: []string{s.TCPAddr()}, MaxInFlight: 10, Handler: func(*reader.Message) error { return nil },
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.AddGroup(g)
+	if err := l.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.Publish("a", "1")
+	s.Publish("b", "2", "3")
+	s.WaitFinished("a", "c", 1)
+	s.WaitFinished("b", "c", 2)
+	if got := gathered(t, reg); got["nsq_reader_finished_total{c,a}"] != 1 || got["nsq_reader_finished_total{c,b}"] != 2 {
+		t.Errorf("finished %v and %v, want 1 and 2", got["nsq_reader_finished_total{c,a}"], got["nsq_reader_finished_total{c,b}"])
+	}
+	m.RemoveGroup(g)
+	m.RemoveGroup(g) // which is not there any more
+	if _, there := gathered(t, reg)["nsq_reader_finished_total{c,a}"]; there {
+		t.Error("what was removed is shown")
+	}
+}
+
 // A panic of the handler takes its time too.
 func TestHandler_MeasuresPanics(t *testing.T) {
 	m := nsqprom.New()

@@ -8,9 +8,10 @@
 //	m.AddWriter(w)
 //	m.AddReader(r)
 //
-// What AddReader and AddWriter add is read from Stats at each scrape, and costs
+// What AddReader, AddGroup and AddWriter add is read from Stats at each scrape, and costs
 // nothing between two of them. The three hooks measure every message and every
-// callback; a program that does not want what they give leaves them out.
+// callback; a program that does not want what they give leaves them out. A Group
+// is added with AddGroup, and each of its topics is shown as a Reader is.
 //
 //	metric                               labels           from
 //	nsq_reader_messages_total            topic, channel   AddReader: messages delivered

@@ -6,10 +6,12 @@
 //   - what was confirmed is handled, what was not sent never is
 //   - when the faults have stopped everything drains
 //
-// Package simulation checks more, and far more schedules, on virtual time; here
-// the sockets are the point: delay, throttling, silence, half closes, resets in
-// the middle of a frame, and, inside TLS, flipped bits.
+// Networks delay, throttle, fall silent, close one half, reset in the middle of a
+// frame, refuse, and, inside TLS, flip bits. The same is done on virtual time,
+// where a schedule takes milliseconds. Package simulation breaks more than
+// networks.
 //
-//	go test ./internal/badnet -runs 100 -parallel 8
-//	go test ./internal/badnet -seed 17 -v
+//	go test ./internal/badnet -run TestBadNetwork -runs 100 -parallel 8
+//	go test ./internal/badnet -run TestSimulatedBadNetwork -runs 10000
+//	go test ./internal/badnet -run TestSimulatedBadNetwork -seed 17
 package badnet

@@ -62,6 +62,7 @@ func TestDocumented(t *testing.T)     { holds(t, Documented) }
 func TestPathOfAMessage(t *testing.T) { holds(t, PathOfAMessage) }
 func TestPaths(t *testing.T)          { holds(t, Paths) }
 func TestReadmePrograms(t *testing.T) { holds(t, ReadmePrograms) }
+func TestLogging(t *testing.T)        { holds(t, Logging) }
 
 func TestImports_CanFail(t *testing.T) {
 	ours := func(from, pkg string) map[string]string {
@@ -195,4 +196,21 @@ func TestExceptions_NeedlessOnesAreFound(t *testing.T) {
 	if len(got) != len(mayStartGoroutines) {
 		t.Errorf("found %d needless exceptions, want all %d", len(got), len(mayStartGoroutines))
 	}
+}
+
+func TestLogging_CanFail(t *testing.T) {
+	files := func(row string) map[string]string {
+		return map[string]string{
+			"go.mod":          "module p\n",
+			"reader/a.go":     "package reader\n\nfunc f(r *reader) { r.log.Warn(\"slow\", \"nsqd\", r.addr, \"err\", r.err) }\n",
+			"server/a.go":     "package server\n\nfunc f(s *server) { s.log.Warn(\"other\") }\n",
+			"docs/logging.md": row,
+		}
+	}
+	check(t, map[string]sample{
+		"a row":           {Logging, files("| reader | warn | `slow` | `nsqd`, `err` | it is |\n"), ""},
+		"no row":          {Logging, files("| room | level | message | keys | when |\n"), "docs/logging.md has no row | reader | warn | `slow` | `nsqd`, `err` |"},
+		"another key":     {Logging, files("| reader | warn | `slow` | `nsqd`, `err` | it is |\n| reader | warn | `slow` | `nsqd` | it is |\n"), "no line of log is | reader | warn | `slow` | `nsqd` |"},
+		"a line that was": {Logging, files("| reader | warn | `slow` | `nsqd`, `err` | it is |\n| loop | info | `gone` |  | never |\n"), "no line of log is | loop | info | `gone` |  |"},
+	})
 }
