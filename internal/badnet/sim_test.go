@@ -30,7 +30,7 @@ func TestSimulatedBadNetwork(t *testing.T) {
 	case runs == 0 && testing.Short():
 		runs = 20
 	case runs == 0:
-		runs = 200
+		runs = 100
 	}
 	keys := newSimKeys(t)
 	var (
