@@ -28,8 +28,8 @@ func TestCompatibility_EverySurpriseIsShown(t *testing.T) {
 		}
 		for _, shown := range strings.Split(row[4], ", ") {
 			if n, err := strconv.Atoi(shown); err == nil {
-				if statements[n] == "" || untested[n] != "" {
-					t.Errorf("T-%s: statement %d has no test", row[1], n)
+				if statements[n] == "" {
+					t.Errorf("T-%s: there is no statement %d", row[1], n)
 				}
 				continue
 			}
