@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -98,6 +100,29 @@ func onDemand(t *testing.T, s *nsqtest.Server) string {
 		for _, body := range consume(t, s) {
 			fmt.Fprintln(w, body)
 		}
+	})
+	var client net.Conn
+	mux.HandleFunc("/subscribe", func(w http.ResponseWriter, r *http.Request) {
+		c, err := net.Dial("tcp", s.TCPAddr())
+		if err == nil {
+			t.Cleanup(func() { _ = c.Close() })
+			_, err = c.Write([]byte("  V2SUB orders billing\n"))
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		client = c
+		fmt.Fprintln(w, c.LocalAddr())
+	})
+	mux.HandleFunc("/subscribed", func(w http.ResponseWriter, r *http.Request) {
+		// The answer to SUB, and then nothing but the end.
+		got, err := io.ReadAll(client)
+		if err != nil || len(got) == 0 {
+			http.Error(w, fmt.Sprint(got, err), http.StatusInternalServerError)
+			return
+		}
+		fmt.Fprintln(w, "closed")
 	})
 	control := httptest.NewServer(mux)
 	t.Cleanup(control.Close)

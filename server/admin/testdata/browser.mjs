@@ -55,6 +55,9 @@ async function check(name, run) {
 }
 
 const pages = ["", "topics", "topics/orders", "topics/orders/billing", "nodes", "clients", "live?topic=orders", "lookup", "config", "counter", "about"];
+const one = (await api("api/nodes")).nodes[0];
+const nodePage = "nodes/" + encodeURIComponent(`${one.broadcast_address}:${one.http_port}`);
+pages.push(nodePage);
 
 await check("LiveNumbersMove", async () => {
   await open("topics/orders");
@@ -117,6 +120,50 @@ await check("PauseCanBeUndone", async () => {
   await until("it is paused", async () => (await api("api/topics/orders/billing")).paused);
   await page.getByRole("button", { name: "Undo" }).click();
   await until("it goes on", async () => !(await api("api/topics/orders/billing")).paused);
+});
+
+await check("ClientIsClosed", async () => {
+  const remote = await ask("/subscribe");
+  await open("clients");
+  const row = page.locator("tbody tr", { hasText: remote });
+  await row.getByRole("button", { name: "Close…" }).click();
+  must(/is disconnected/.test(await page.locator("dialog").textContent()), "it does not say what happens");
+  await page.locator("dialog").getByRole("button", { name: "Close it" }).click();
+  must((await ask("/subscribed")) === "closed", "the client is still connected");
+  await row.waitFor({ state: "detached" });
+});
+
+await check("TombstoneAsksForTheName", async () => {
+  await ask("/publish?n=2&topic=moved");
+  await open(nodePage);
+  const row = page.locator("tbody tr", { hasText: "moved" });
+  await row.getByRole("button", { name: "Tombstone…" }).click();
+  must(/2 messages will be lost/.test(await page.locator("dialog").textContent()), "it does not say what is lost");
+  await page.locator("dialog input").fill("moved");
+  await page.locator("dialog").getByRole("button", { name: "Tombstone" }).click();
+  await page.getByText("Tombstoned moved").waitFor();
+  await row.waitFor({ state: "detached" });
+});
+
+await check("SetBack", async () => {
+  await open("topics/orders/billing");
+  await page.getByRole("button", { name: "Set back…" }).click();
+  await page.getByLabel("From the oldest there is").check();
+  await page.locator("dialog").getByRole("button", { name: "Set back" }).click();
+  await page.getByText(/messages? will be delivered again/).waitFor();
+});
+
+await check("MadeAndFound", async () => {
+  await open("topics");
+  await page.getByRole("button", { name: "New topic…" }).click();
+  await page.locator("dialog").getByRole("textbox", { name: "Topic", exact: true }).fill("brand.new");
+  await page.locator("dialog").getByRole("textbox", { name: /^Channel/ }).fill("first");
+  await page.keyboard.press("Enter");
+  await page.getByText("Made channel first of topic brand.new").waitFor();
+  await page.locator("tbody a.open", { hasText: "brand.new" }).waitFor();
+  await page.getByLabel("Filter topics").fill("brand");
+  must((await page.locator("tbody tr").count()) === 1, "the filter lets others through");
+  must((await api("api/topics/brand.new/first")).channel_name === "first", "the channel is not there");
 });
 
 await check("Keyboard", async () => {
