@@ -27,7 +27,7 @@ var named = option.Table[Options]{
 	"low_rdy_timeout":           option.Duration(func(o *Options) *time.Duration { return &o.LowReadyTimeout }),
 	"rdy_redistribute_interval": option.Duration(func(o *Options) *time.Duration { return &o.RedistributeInterval }),
 
-	"backoff_multiplier":         option.Refuse[Options]("pauses grow from 1 s; see Options.Backoff"),
+	"backoff_multiplier":         option.Refuse[Options]("pauses grow from 1 s; Options.BackoffFunc makes others"),
 	"skip_lookupd_authorization": option.Refuse[Options]("what nsqlookupds are sent is Options.LookupdSecret, and nothing unless it is set"),
 }
 
@@ -76,10 +76,12 @@ func setMaxRequeueDelay(o *Options, v string) error {
 }
 
 func setStrategy(o *Options, v string) error {
-	strategies := map[string]Backoff{"linear": Linear, "exponential": Exponential, "full_jitter": FullJitter}
+	strategies := map[string]Backoff{
+		"linear": Linear, "exponential": Exponential, "full_jitter": FullJitter, "equal_jitter": EqualJitter, "off": NoBackoff,
+	}
 	b, known := strategies[v]
 	if !known {
-		return fmt.Errorf("want exponential, full_jitter or linear, not %q", v)
+		return fmt.Errorf("want exponential, full_jitter, equal_jitter, linear or off, not %q", v)
 	}
 	o.Backoff = b
 	return nil

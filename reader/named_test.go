@@ -45,7 +45,7 @@ func TestOptions_SetRefuses_2_172(t *testing.T) {
 		"max_in_flight,many":           `want a number`,
 		"max_attempts,-1":              `want a number from 0 to 65535`,
 		"max_requeue_delay,x":          `want a duration`,
-		"backoff_strategy,none":        `want exponential, full_jitter or linear`,
+		"backoff_strategy,none":        `want exponential, full_jitter, equal_jitter, linear or off`,
 		"lookupd_poll_jitter,x":        `want a number from 0 to 1`,
 		"lookupd_poll_timeout,x":       `want a duration`,
 		"backoff_multiplier,2s":        `pauses grow from 1 s`,

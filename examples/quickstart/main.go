@@ -179,13 +179,15 @@ func readLines(name string) ([]string, error) {
 	return lines, nil
 }
 
-// changelog is where the repository's CHANGELOG.md is: here, or beside this
-// source file.
+// changelog is where the repository's CHANGELOG.md is: here or above, or where
+// this source file was built from.
 func changelog() string {
 	const name = "CHANGELOG.md"
-	if _, err := os.Stat(name); err == nil {
-		return name
+	for dir := "."; len(dir) < 32; dir = filepath.Join(dir, "..") {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return filepath.Join(dir, name)
+		}
 	}
-	_, source, _, _ := runtime.Caller(0)
+	_, source, _, _ := runtime.Caller(0) // without its directory when built with -trimpath
 	return filepath.Join(filepath.Dir(source), "..", "..", name)
 }
