@@ -20,6 +20,11 @@ import (
 // written it, see adopt.
 const metadataDelay = 50 * time.Millisecond
 
+// metadataEach is how many topics make that delay longer by its length once
+// more: a long list takes time to write, and should not be written all the time
+// while ten thousand topics are made.
+const metadataEach = 500
+
 // metadataWriter keeps the file like the server's state, a little later.
 type metadataWriter struct {
 	s           *Server
@@ -47,11 +52,16 @@ func (m *metadataWriter) changed() {
 	case m.waiting:
 		return
 	case m.timer == nil:
-		m.timer = m.s.l.After(metadataDelay, m.write)
+		m.timer = m.s.l.After(m.delay(), m.write)
 	default:
-		m.timer.Reset(metadataDelay)
+		m.timer.Reset(m.delay())
 	}
 	m.waiting = true
+}
+
+// delay is how long changes are gathered.
+func (m *metadataWriter) delay() time.Duration {
+	return metadataDelay * time.Duration(1+len(m.s.topics)/metadataEach)
 }
 
 // write writes the file, off the loop.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -77,6 +78,33 @@ func TestMetadata_ChangesAreGathered(t *testing.T) {
 	old := &datapath.List{Version: "old"}
 	if err := w.s.metadata.save(old, before); err != nil || strings.Contains(readMetadata(t, dir), "old") {
 		t.Errorf("an older state is written, %v", err)
+	}
+}
+
+// A long list is written less often.
+func TestMetadata_OfManyTopicsWaitsLonger(t *testing.T) {
+	dir := t.TempDir()
+	w := newWorld(t, Options{DataPath: dir})
+	w.do(func() {
+		for i := range 2 * metadataEach {
+			if _, err := w.s.createTopic(fmt.Sprint(i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	w.sleep(metadataDelay) // the first topic began to wait when there was no other
+	w.do(func() {
+		if _, err := w.s.createTopic("last"); err != nil {
+			t.Fatal(err)
+		}
+	})
+	w.sleep(2 * metadataDelay)
+	if strings.Contains(readMetadata(t, dir), `"last"`) {
+		t.Error("a long list is written as soon as a short one")
+	}
+	w.sleep(metadataDelay)
+	if !strings.Contains(readMetadata(t, dir), `"last"`) {
+		t.Error("a long list is not written")
 	}
 }
 

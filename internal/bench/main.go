@@ -21,6 +21,8 @@ type config struct {
 	batch    int
 	channels int
 	rate     int
+	ahead    time.Duration
+	window   time.Duration
 	rounds   int
 	keepData string
 }
@@ -47,6 +49,10 @@ var scenarios = []scenario{
 	{"fanout", "publish with one subscriber on each of -channels channels; deliveries are counted", fanout},
 	{"e2e", "from PUB to delivery at -rate messages per second", endToEnd},
 	{"idle", "-conns subscribers that do nothing for -n milliseconds: memory and processor time", idle},
+	{"waiting", "-n waiting messages: memory, stop, start, start after a kill", waiting},
+	{"deferred", "-n messages for later, due -ahead from now and for -window: memory, restarts, lateness", deferred},
+	{"instant", "-n messages that are due at one moment, -ahead from now: lateness", instant},
+	{"topics", "-n topics with two channels each: creation, memory, rest, stop, start", manyTopics},
 	{"writer", "our Writer on one loop, -inflight unanswered", sdkWriter},
 	{"reader", "our Reader on one loop, max in flight -inflight, -n waiting messages", sdkReader},
 }
@@ -58,7 +64,7 @@ func main() {
 		names[i] = s.name
 	}
 	flag.StringVar(&c.scenario, "scenario", "publish", "comma-separated: "+strings.Join(names, ", "))
-	flag.Var(&c.servers, "server", "command line of a server to start; may be repeated; empty for nsqd-lite from this tree")
+	flag.Var(&c.servers, "server", "command line of a server to start; may be repeated; empty for nsqd-lite from this tree, \"nsqd-lite FLAGS\" for it with flags")
 	flag.StringVar(&c.addr, "addr", "", "TCP address of a running server, instead of -server")
 	flag.IntVar(&c.n, "n", 1_000_000, "messages")
 	flag.IntVar(&c.conns, "conns", 1, "connections")
@@ -67,6 +73,8 @@ func main() {
 	flag.IntVar(&c.batch, "batch", 100, "messages per MPUB")
 	flag.IntVar(&c.channels, "channels", 4, "channels of fanout")
 	flag.IntVar(&c.rate, "rate", 2000, "messages per second of e2e")
+	flag.DurationVar(&c.ahead, "ahead", 30*time.Second, "how long after the start the first message of deferred and instant is due")
+	flag.DurationVar(&c.window, "window", 10*time.Second, "how long the messages of deferred are due")
 	flag.IntVar(&c.rounds, "rounds", 1, "rounds; medians are printed")
 	flag.StringVar(&c.keepData, "data", "", "directory for the servers' data, removed afterwards; empty for the system's temporary one")
 	flag.Usage = func() {
@@ -114,6 +122,11 @@ func bench(c config) error {
 		}
 		for i, server := range c.servers {
 			printRow(title(c, server), s.name, c, median(rows[i]))
+			for _, one := range rows[i] {
+				for _, note := range one.notes {
+					fmt.Println("    " + note)
+				}
+			}
 		}
 	}
 	return nil
@@ -177,6 +190,7 @@ type result struct {
 	cpuClient time.Duration // 0 when unknown
 	peak      int64         // bytes, 0 when unknown
 	p50, p99  time.Duration
+	notes     []string // other figures
 }
 
 // begin starts what is measured.
@@ -204,9 +218,11 @@ func (r *run) end(messages int, latencies []time.Duration) {
 	if r.server != nil {
 		r.result.peak = peakMemory(r.server.pid())
 	}
-	sort.Slice(latencies, func(i, j int) bool { return latencies[i] < latencies[j] })
+	sortDurations(latencies)
 	r.result.p50, r.result.p99 = quantile(latencies, 0.50), quantile(latencies, 0.99)
 }
+
+func sortDurations(d []time.Duration) { sort.Slice(d, func(i, j int) bool { return d[i] < d[j] }) }
 
 func quantile(sorted []time.Duration, q float64) time.Duration {
 	if len(sorted) == 0 {

@@ -16,7 +16,9 @@ import (
 // process is a server that bench started.
 type process struct {
 	cmd  *exec.Cmd
+	args []string // the program and its arguments
 	addr string
+	http string
 	data string
 	log  bytes.Buffer
 }
@@ -25,7 +27,7 @@ type process struct {
 func buildLite(c config) (bin string, cleanup func(), err error) {
 	needed := false
 	for _, s := range c.servers {
-		needed = needed || s == ""
+		needed = needed || isLite(s)
 	}
 	if !needed || c.addr != "" {
 		return "", func() {}, nil
@@ -43,11 +45,14 @@ func buildLite(c config) (bin string, cleanup func(), err error) {
 	return bin, func() { os.RemoveAll(dir) }, nil
 }
 
+// isLite reports whether a server is nsqd-lite from this tree.
+func isLite(server string) bool { return server == "" || strings.HasPrefix(server, "nsqd-lite ") }
+
 // startServer starts a server on free ports and waits until it answers.
 func startServer(c config, server, lite string) (*process, error) {
 	words := strings.Fields(server)
-	if len(words) == 0 {
-		words = []string{lite, "nsqd"}
+	if isLite(server) {
+		words = append([]string{lite, "nsqd"}, words[min(len(words), 1):]...)
 	}
 	tcp, http, err := freePorts()
 	if err != nil {
@@ -57,11 +62,9 @@ func startServer(c config, server, lite string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{addr: tcp, data: data}
-	args := append(words[1:], "-tcp-address="+tcp, "-http-address="+http, "-data-path="+data)
-	p.cmd = exec.Command(words[0], args...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
-	if err := p.cmd.Start(); err != nil {
+	p := &process{addr: tcp, http: http, data: data}
+	p.args = append(words, "-tcp-address="+tcp, "-http-address="+http, "-data-path="+data)
+	if err := p.launch(); err != nil {
 		os.RemoveAll(data)
 		return nil, err
 	}
@@ -70,6 +73,27 @@ func startServer(c config, server, lite string) (*process, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// launch starts the program.
+func (p *process) launch() error {
+	p.log.Reset()
+	p.cmd = exec.Command(p.args[0], p.args[1:]...)
+	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
+	return p.cmd.Start()
+}
+
+// end ends the program and keeps its data.
+func (p *process) end(kill bool) error {
+	if kill {
+		p.cmd.Process.Kill()
+		p.cmd.Wait()
+		return nil
+	}
+	if err := p.cmd.Process.Signal(os.Interrupt); err != nil {
+		return err
+	}
+	return p.cmd.Wait()
 }
 
 // await dials until the server listens.
@@ -83,7 +107,7 @@ func (p *process) await() error {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s does not listen on %s: %w\n%s", p.cmd.Path, p.addr, err, p.log.String())
 		}
-		time.Sleep(2 * time.Millisecond)
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -171,3 +171,43 @@ func TestOpen_ReadsLittleOfALongJournal(t *testing.T) {
 		t.Errorf("%d of %d bytes were read, %d messages", dir.read, k.Bytes(), rec.Messages)
 	}
 }
+
+// TestNext_DoesNotReadAllDeferredFirst: a message whose time has come is
+// delivered without a look at all the others that were published for later.
+func TestNext_DoesNotReadAllDeferredFirst(t *testing.T) {
+	dir := &counted{FS: journal.Memory()}
+	j, _, err := journal.Open(journal.Options{FS: dir, NeverSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	const n = 20_000
+	for i := range n {
+		j.Append(1, int64(1000+i), make([]byte, 200))
+		if j.Uncommitted() == 100 {
+			if err := j.Commit(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c.Expire(1000+n, func(uint64, uint32) {})
+	for i := range n {
+		dir.read = 0
+		var d journal.Delivery
+		if ok, err := c.Next(1000+n, 1<<60, 1, &d); !ok || err != nil || d.Seq != uint64(i) {
+			t.Fatalf("delivery %d: %v %v, sequence %d", i, ok, err, d.Seq)
+		}
+		if dir.read > 200<<10 {
+			t.Fatalf("delivery %d reads %d bytes", i, dir.read)
+		}
+		if err := c.Finish(d.Seq, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ok, err := c.Next(1000+n, 1<<60, 1, new(journal.Delivery)); ok || err != nil || c.Depth() != 0 {
+		t.Errorf("after all of them: %v %v, depth %d", ok, err, c.Depth())
+	}
+	if err := j.WriteEvents(); err != nil || j.Segments() != 1 {
+		t.Errorf("%d segments are left, %v", j.Segments(), err)
+	}
+}

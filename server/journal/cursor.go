@@ -30,6 +30,11 @@ type gap struct {
 	deferred int64 // how many of them are counted in deferredAhead
 }
 
+// passMost is how many records that are no fresh messages are passed over before
+// one that waits is delivered: behind a million deferred ones nobody waits for
+// all of them to be read.
+const passMost = 16
+
 // timeouts is how many different message timeouts have a list of their own;
 // further ones share the heap.
 const timeouts = 8
@@ -193,10 +198,10 @@ func (c *Cursor) pass(from, to place, deferred int64) {
 // ever. ok is false when none waits. An error means that a message waits but
 // could not be read now; it stays.
 func (c *Cursor) Next(now, deadline int64, owner uint32, d *Delivery) (ok bool, err error) {
-	for {
+	for passed := 0; ; passed++ {
 		fresh := c.read.seq != c.j.front.seq
 		switch {
-		case c.waiting.n > 0 && (c.freshLast || !fresh):
+		case c.waiting.n > 0 && (c.freshLast || !fresh || passed >= passMost):
 			ok, err = c.nextWaiting(now, deadline, owner, d)
 			if ok || err != nil {
 				c.freshLast = false

@@ -133,10 +133,26 @@ func (j *Journal) closeUnsynced() {
 type readAhead struct {
 	buf   []byte
 	start int64
+	step  int // how much was read at once
 }
 
-// readAheadSize is how much is read at a time by a cursor that is behind.
-const readAheadSize = 64 << 10
+// How much is read at a time by a cursor that is behind: little where it jumps,
+// as it does between messages whose times have come, and more and more while it
+// goes on.
+const (
+	readAheadFirst = 4 << 10
+	readAheadSize  = 64 << 10
+)
+
+// next is how much to read from pos on.
+func (r *readAhead) next(pos int64) int {
+	if gap := pos - r.start - int64(len(r.buf)); gap < -int64(len(r.buf)) || gap > int64(r.step) {
+		r.step = readAheadFirst
+	} else {
+		r.step = min(max(4*r.step, readAheadFirst), readAheadSize)
+	}
+	return r.step
+}
 
 // holds returns the n bytes at pos, nil when they are not all there.
 func (r *readAhead) holds(pos int64, n int) []byte {
@@ -152,7 +168,7 @@ func (r *readAhead) drop() { *r = readAhead{} }
 
 // fill reads at least n bytes from pos on, at most to the segment's end.
 func (r *readAhead) fill(j *Journal, s *segment, pos int64, n int) error {
-	size := min(max(n, readAheadSize), int(s.end-pos))
+	size := min(max(n, r.next(pos)), int(s.end-pos))
 	if size < n {
 		return errCorrupt // it would reach beyond the segment
 	}
@@ -164,7 +180,7 @@ func (r *readAhead) fill(j *Journal, s *segment, pos int64, n int) error {
 		return err
 	}
 	if cap(r.buf) < size || cap(r.buf) > 2*readAheadSize && size <= readAheadSize {
-		r.buf = make([]byte, size, max(size, readAheadSize))
+		r.buf = make([]byte, size, max(size, r.step))
 	}
 	r.buf, r.start = r.buf[:size], pos
 	got, err := f.ReadAt(r.buf, s.offset(pos))
