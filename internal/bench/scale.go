@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -131,7 +130,7 @@ func later(r *run, due func(i int) time.Time) (last time.Time, err error) {
 }
 
 // collect takes -n messages and returns how late each was; early ones count.
-func collect(r *run, begin func() error) (late []time.Duration, early int, err error) {
+func collect(r *run) (late []time.Duration, early int, err error) {
 	c, err := dial(r.addr, wide)
 	if err != nil {
 		return nil, 0, err
@@ -139,11 +138,6 @@ func collect(r *run, begin func() error) (late []time.Duration, early int, err e
 	defer c.close()
 	if err := c.subscribe(topic, channel, 2500); err != nil {
 		return nil, 0, err
-	}
-	if begin != nil {
-		if err := begin(); err != nil {
-			return nil, 0, err
-		}
 	}
 	err = c.drain(r.n, func(b []byte) {
 		d := time.Since(time.Unix(0, int64(binary.BigEndian.Uint64(b))))
@@ -164,37 +158,45 @@ func (r *run) lateness(what string, late []time.Duration, early int) {
 		quantile(sorted, 1).Round(10*time.Microsecond), early, len(sorted))
 }
 
-// deferred publishes -n messages for later, restarts twice before the first is
-// due, and takes them as they come, over -window.
+// deferred publishes -n messages for later, stops, starts, kills and starts a
+// server of its own before the first is due, and takes them as they come, over
+// -window.
 func deferred(r *run) error {
-	if r.server == nil {
-		return errOwnServer
-	}
-	if err := warm(r); err != nil {
+	if err := errors.Join(warm(r), r.channel()); err != nil {
 		return err
 	}
-	if err := r.channel(); err != nil {
-		return err
+	var before int64
+	if r.server != nil {
+		before = residentMemory(r.server.pid())
 	}
-	before := residentMemory(r.server.pid())
 	start := time.Now().Add(r.ahead)
-	if _, err := later(r, func(int) time.Time { return start.Add(rand.N(r.window)) }); err != nil {
+	if _, err := later(r, func(i int) time.Time { return start.Add(scatter(i, r.window)) }); err != nil {
 		return err
 	}
-	held := r.memory("published") - before
-	r.note("memory for each", "%.0f bytes", float64(held)/float64(r.n))
-	for _, how := range []string{"a stop", "kill"} {
-		if err := r.restart(how, r.channel); err != nil {
-			return err
+	if r.server != nil {
+		held := r.memory("published") - before
+		r.note("memory for each", "%.0f bytes", float64(held)/float64(r.n))
+		for _, how := range []string{"a stop", "kill"} {
+			if err := r.restart(how, r.channel); err != nil {
+				return err
+			}
+			r.memory("started")
 		}
-		r.memory("started")
 	}
 	if left := time.Until(start); left < 0 {
 		r.note("-ahead was too short", "the first message was due %v before everything was ready", -left)
 	}
-	late, early, err := collect(r, nil)
+	late, early, err := collect(r)
 	r.lateness(fmt.Sprintf("late, %d a second", int(float64(r.n)/r.window.Seconds())), late, early)
 	return err
+}
+
+// scatter is a duration below most, in no order for one i after the other.
+func scatter(i int, most time.Duration) time.Duration {
+	x := uint64(i+1) * 0x9e3779b97f4a7c15
+	x ^= x >> 32
+	x *= 0xd6e8feb86659fd93
+	return time.Duration((x >> 1) % uint64(most))
 }
 
 // channel makes the channel.
@@ -217,7 +219,7 @@ func instant(r *run) error {
 	if err != nil {
 		return err
 	}
-	late, early, err := collect(r, nil)
+	late, early, err := collect(r)
 	r.note("all taken and finished after", "%v", time.Since(last).Round(time.Millisecond))
 	r.lateness("late", late, early)
 	return err

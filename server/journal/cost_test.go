@@ -68,8 +68,9 @@ func TestJournal_AllocatesNothingPerMessage(t *testing.T) {
 // counted is a directory that knows how many of its files are open.
 type counted struct {
 	journal.FS
-	open int
-	read int64
+	open  int
+	opens int // all of them
+	read  int64
 }
 
 type countedFile struct {
@@ -83,6 +84,7 @@ func (d *counted) Open(name string, create bool) (journal.File, error) {
 		return nil, err
 	}
 	d.open++
+	d.opens++
 	return &countedFile{f, d}, nil
 }
 
@@ -209,5 +211,41 @@ func TestNext_DoesNotReadAllDeferredFirst(t *testing.T) {
 	}
 	if err := j.WriteEvents(); err != nil || j.Segments() != 1 {
 		t.Errorf("%d segments are left, %v", j.Segments(), err)
+	}
+}
+
+// TestNext_KeepsSegmentsOpen: messages whose times have come stand here and
+// there; their files are not opened for each, and not read much beyond them.
+func TestNext_KeepsSegmentsOpen(t *testing.T) {
+	dir := &counted{FS: journal.Memory()}
+	j, _, err := journal.Open(journal.Options{FS: dir, NeverSync: true, SegmentBytes: 256 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	const n = 5000
+	for i := range n {
+		j.Append(1, int64(1000+i*7919%n), make([]byte, 200))
+		if err := j.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for at := int64(1000); c.Deferred() > 0; at += 10 { // ten at a time, wherever they are
+		c.Expire(at, func(uint64, uint32) {})
+		for c.Depth() > 0 {
+			var d journal.Delivery
+			if ok, err := c.Next(at, 1<<60, 1, &d); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+			if err := c.Finish(d.Seq, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if j.Segments() < 5 || dir.opens > 3*j.Segments() {
+		t.Errorf("%d segments were opened %d times", j.Segments(), dir.opens)
+	}
+	if each := dir.read / n; each > 8<<10 {
+		t.Errorf("%d bytes are read for a message of 200", each)
 	}
 }

@@ -81,11 +81,11 @@ type Journal struct {
 
 	blocks   []block // the last records, oldest first
 	segments []*segment
-	reading  *segment // the sealed segment that is open
-	unsynced []File   // files that were sealed since the last Sync
-	newNames bool     // files were created or removed since the last Sync
-	uncut    bool     // the tail segment holds refused bytes behind its end
-	unproven bool     // an earlier process may have left what is not synced
+	reading  []*segment // the sealed segments that are open, the one opened last at the end
+	unsynced []File     // files that were sealed since the last Sync
+	newNames bool       // files were created or removed since the last Sync
+	uncut    bool       // the tail segment holds refused bytes behind its end
+	unproven bool       // an earlier process may have left what is not synced
 
 	syncFailed atomic.Bool // the last Sync did, so the next begins from scratch
 
@@ -414,9 +414,7 @@ func (j *Journal) reclaim() {
 		j.newNames = true
 	}
 	j.segments = slices.DeleteFunc(j.segments, func(s *segment) bool { return s != tail && free(s) })
-	if j.reading != nil && !slices.Contains(j.segments, j.reading) {
-		j.reading = nil
-	}
+	j.reading = slices.DeleteFunc(j.reading, func(s *segment) bool { return !slices.Contains(j.segments, s) })
 	j.moveStragglers(low)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sort"
 )
 
@@ -58,8 +59,12 @@ func (j *Journal) refer(pos int64, n int) {
 	}
 }
 
+// readingMost is how many sealed segments are open at a time: messages whose
+// times have come stand here and there.
+const readingMost = 8
+
 // open returns the segment's file, opening it if need be. Of the sealed
-// segments only one is open at a time.
+// segments only a few are open at a time.
 func (j *Journal) open(s *segment) (File, error) {
 	if s.file != nil {
 		return s.file, nil
@@ -70,10 +75,11 @@ func (j *Journal) open(s *segment) (File, error) {
 	}
 	s.file = f
 	if s != j.tailSegment() {
-		if r := j.reading; r != nil && r != s && r != j.tailSegment() {
-			r.close()
+		if len(j.reading) >= readingMost {
+			j.reading[0].close()
+			j.reading = slices.Delete(j.reading, 0, 1)
 		}
-		j.reading = s
+		j.reading = append(j.reading, s)
 	}
 	return f, nil
 }
