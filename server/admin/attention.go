@@ -72,12 +72,12 @@ func (g *folding) attend() {
 	for topic, t := range g.topics {
 		switch {
 		case t.Channels == 0 && t.Waiting > 0:
-			tell("note", "no-channel", fmt.Sprintf("%d messages wait for a first channel", t.Waiting), attentionRow{Topic: topic}, idleLong)
+			tell("note", "no-channel", numbered(t.Waiting, "message waits", "messages wait")+" for a first channel", attentionRow{Topic: topic}, idleLong)
 		case t.Paused > 0:
 			tell("warn", "paused", "paused for more than an hour", attentionRow{Topic: topic}, pausedLong)
 		}
 		if t.Corrupt > 0 {
-			tell("warn", "corrupt", fmt.Sprintf("%d damaged records were skipped", t.Corrupt), attentionRow{Topic: topic}, 0)
+			tell("warn", "corrupt", numbered(t.Corrupt, "damaged record was", "damaged records were")+" skipped", attentionRow{Topic: topic}, 0)
 		}
 	}
 	g.f.alarms.sweep()
@@ -118,7 +118,7 @@ func (g *folding) attendServers(tell teller) {
 func (g *folding) attendChannel(key name, ch *channelRow, tell teller) {
 	at := attentionRow{Topic: key.topic, Channel: key.channel}
 	if ch.Depth > 0 && ch.Consumers == 0 {
-		tell("warn", "no-consumer", fmt.Sprintf("%d messages and no consumer", ch.Depth), at, idleLong)
+		tell("warn", "no-consumer", numbered(ch.Depth, "message", "messages")+" and no consumer", at, idleLong)
 	}
 	if ch.Paused > 0 {
 		tell("warn", "paused", "paused for more than an hour", at, pausedLong)
@@ -134,4 +134,12 @@ func (g *folding) attendChannel(key name, ch *channelRow, tell teller) {
 	if deliveries := out + timeouts; timeouts*historyStep.Seconds() >= 5 && timeouts > timeoutsBad*deliveries {
 		tell("warn", "timeouts", fmt.Sprintf("timeouts: %.1f %% of deliveries", 100*timeouts/deliveries), at, 0)
 	}
+}
+
+// numbered is "1 message", "2 messages".
+func numbered(n int64, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprint(n, " ", many)
 }

@@ -67,6 +67,7 @@ func TestFold_Attention(t *testing.T) {
 		{"all is well", channel(server.ChannelStats{Depth: 5, ClientCount: 1}), 2 * time.Hour, ""},
 		{"nobody consumes, for a moment", channel(server.ChannelStats{Depth: 5}), 9 * time.Second, ""},
 		{"nobody consumes", channel(server.ChannelStats{Depth: 5}), 10 * time.Second, "warn 5 messages and no consumer"},
+		{"nobody consumes one", channel(server.ChannelStats{Depth: 1}), 10 * time.Second, "warn 1 message and no consumer"},
 		{"nobody consumes nothing", channel(server.ChannelStats{}), time.Hour, ""},
 		{"paused for less than an hour", channel(server.ChannelStats{Paused: true}), 59 * time.Minute, ""},
 		{"paused for an hour", channel(server.ChannelStats{Paused: true}), time.Hour, "warn paused for more than an hour"},
