@@ -29,6 +29,7 @@ type nodeModel struct {
 	kills    []time.Time                 // of those, the ones out of order
 	cuts     []time.Time                 // when it lost power, and may have lost what was confirmed
 	channels map[[2]string]*channelModel // by topic and channel; a topic by its own
+	drops    []span                      // when a fsync may have failed, and what it covers
 	rotted   map[string]time.Time        // topics whose files were damaged, and when last
 	weak     []span                      // when what was confirmed may not be on the disk in spite of a fsync
 }
@@ -234,7 +235,7 @@ func (m *model) down(n *node, began time.Time, how stepKind) {
 			}
 		}
 		for _, d := range m.messages {
-			if d.outcome == writer.Confirmed && d.node == n && !d.endedAt.Before(lost) {
+			if d.outcome == writer.Confirmed && d.node == n && (!d.endedAt.Before(lost) || x.doomed(d.endedAt)) {
 				d.outcome = writer.Unknown // it may be gone
 			}
 		}
@@ -246,6 +247,13 @@ func (m *model) down(n *node, began time.Time, how stepKind) {
 		x.weak = append(x.weak, span{began.Add(-time.Second - slack), m.now().Add(time.Hour)})
 	}
 	x.downs = append(x.downs, span{began, m.now()})
+}
+
+// doomed says whether a fsync that failed may have dropped what was confirmed at a
+// time: no later one brings that back, and whoever was told OK before is told
+// nothing any more.
+func (x *nodeModel) doomed(at time.Time) bool {
+	return slices.ContainsFunc(x.drops, func(s span) bool { return !at.Before(s.from) && !at.After(s.to) })
 }
 
 // lostSince is since when a power cut at a time may take what was confirmed.
@@ -270,8 +278,14 @@ func (m *model) lostSince(x *nodeModel, at time.Time) time.Time {
 // written it all again.
 func (m *model) syncMayFail(n *node, st step) {
 	if m.s.plan.sync != server.SyncAlways {
-		now := m.now()
-		m.of(n).weak = append(m.of(n).weak, span{now.Add(-1500 * time.Millisecond), now.Add(st.last + 10*time.Second)})
+		x, from := m.of(n), m.now().Add(-1500*time.Millisecond)
+		x.weak = append(x.weak, span{from, m.now().Add(st.last + 10*time.Second)})
+		switch st.kind {
+		case everyFails:
+			x.drops = append(x.drops, span{from, m.now().Add(st.last + time.Second)})
+		case syncFails: // when there is one
+			x.drops = append(x.drops, span{from, m.now().Add(15 * time.Second)})
+		}
 	}
 }
 
@@ -505,6 +519,9 @@ func (m *model) excused(f *delivery) bool {
 	}
 	if f.finish.Sub(f.at) > p.msgTimeout-slack || p.skewed {
 		return true
+	}
+	if m.losesPower() && slices.ContainsFunc(m.of(n).channel(f.m.topic, f.place.channel).voids, func(v void) bool { return !v.all }) {
+		return true // files that were being removed may be there in part
 	}
 	// The Reader may have had it since before the channel was set back.
 	if m.wasRewoundAfter(f.place, f.m.topic, f.at.Add(-p.msgTimeout-slack)) || f.place.channel == extra {

@@ -64,7 +64,7 @@ var mutants = []mutant{
 
 	// What an operator does.
 	{"a channel's pause is gone after a restart", "server/journal/replay.go",
-		"c.paused = p.number() != 0\n\tcase", "p.number()\n\tcase", 20000},
+		"c.paused = p.number() != 0\n\tcase", "c.paused = p.number() > 1\n\tcase", 20000},
 	{"a topic's pause is gone after a restart", "server/journal/replay.go",
 		"j.held, j.detained = bits&1 != 0, bits&2 != 0", "j.held, j.detained = false, bits&2 != 0", 20000},
 	{"what was emptied comes back after a kill", "server/journal/cursorlog.go",
@@ -85,6 +85,8 @@ var mutants = []mutant{
 		"if !intact(block) {", "if false {", 20000},
 	{"sequences are used again after a loss", "server/journal/recover.go",
 		"j.end.seq, j.end.pos = max(j.end.seq, known.seq), max(j.end.pos, known.pos)", "_ = known", 5000},
+	{"a header cut off by a kill is of another version", "server/journal/format.go",
+		"return version, version != 0", "return version, true", 100000},
 	{"a restart forgets the hole before what waits", "server/journal/cursor.go",
 		"c.j.events.add(evUnsure, uint64(c.id))", "", 40000},
 

@@ -215,6 +215,9 @@ func pick[T any](c chance, all ...T) T { return all[c.IntN(len(all))] }
 // makePlan draws a plan.
 func makePlan(seed uint64) *plan {
 	p := makeBase(seed)
+	if *baseFlag {
+		return p
+	}
 	p.makeMore(chance{rand.New(rand.NewPCG(seed, 0x6d6f7265))})
 	return p
 }

@@ -16,6 +16,7 @@ var (
 	seedFlag    = flag.Uint64("seed", 0, "run only the schedule of this seed, and tell what happens")
 	runsFlag    = flag.Uint64("runs", 0, "number of schedules; 0 means 1500, or 200 with -short")
 	fromFlag    = flag.Uint64("from", 1, "first seed")
+	baseFlag    = flag.Bool("base", false, "leave out what later versions added to schedules, as the seeds of TestSimulation_Regressions do")
 	briefFlag   = flag.Bool("brief", false, "end with the first schedule that goes wrong, and do not look into it")
 	minutesFlag = flag.Float64("minutes", 0, "go on until this much time has passed, instead of for a number of runs")
 )
@@ -171,6 +172,8 @@ var regressions = []struct {
 	{9571, "an nsqd that had died was told to die"},
 	{10434, "a kill at the moment of a publish counted as before it"},
 	{12622, "a depth that damage made too low for a while counted as wrong"},
+	{82590, "a file whose header was cut off by a kill was set aside, with the messages stored in it since"},
+	{151661, "the same"},
 	{95448, "the directory of a topic that was made before a kill was lost with the power after it"},
 	{60811, "a channel that was made at the moment of a publish counted as made before it"},
 	{18045, "a cursor file whose fsync had failed was believed to be durable after the next one"},

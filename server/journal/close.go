@@ -173,12 +173,18 @@ func (j *Journal) closeEvents() error {
 	return j.WriteEvents()
 }
 
-// Remove closes the journal and deletes its directory.
+// Remove closes the journal and deletes its directory. The messages go first: when
+// the process dies on the way, none is left without what is known of it.
 func (j *Journal) Remove() error {
 	if j.closed {
 		return nil
 	}
 	j.release()
+	for _, s := range j.segments {
+		if j.fs.Remove(s.name()) != nil {
+			break // RemoveAll says what is wrong
+		}
+	}
 	return j.fs.RemoveAll()
 }
 

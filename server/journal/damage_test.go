@@ -389,10 +389,39 @@ func TestDamage_SegmentHeaderIsNoHarm(t *testing.T) {
 	}
 }
 
+// A kill may leave any part of a header. What is stored behind it later is kept, as
+// often as the journal is opened.
+func TestDamage_HeaderCutOffAtEveryByteIsNoHarm(t *testing.T) {
+	for n := range headerSize + 1 {
+		disk := damaged(t, 3*recordSize, 3, 0)
+		j := openDamaged(t, disk, 3*recordSize, nil)
+		j.Append(3, 0, []byte("message 00000003"))
+		if err := j.Commit(); err != nil { // begins a segment
+			t.Fatal(err)
+		}
+		disk.Kill()
+		disk.Cut(segments(disk)[1], int64(n))
+		for i := range 3 {
+			j = openDamaged(t, disk, 3*recordSize, nil)
+			if i == 0 {
+				j.Append(3, 0, []byte("message 00000003"))
+				if err := j.Commit(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			disk.Kill()
+		}
+		j = openDamaged(t, disk, 3*recordSize, nil)
+		if got, want := takeAll(t, j, j.Cursors()[0]), numbers(4); !slices.Equal(got, want) {
+			t.Fatalf("with %d bytes of the header: got %v, want %v", n, got, want)
+		}
+	}
+}
+
 func TestDamage_FilesOfAnotherVersionAreSetAside(t *testing.T) {
 	disk := damaged(t, 10*recordSize, 30, 0)
 	content := disk.Content(segments(disk)[1])
-	disk.FlipBit(segments(disk)[1], 7)
+	writeByte(t, disk, segments(disk)[1], 7, 2)
 	j, rec, err := journal.Open(journal.Options{FS: disk.Dir("t"), FirstSeq: 100, SegmentBytes: 10 * recordSize})
 	if err != nil {
 		t.Fatal(err)
@@ -409,7 +438,7 @@ func TestDamage_FilesOfAnotherVersionAreSetAside(t *testing.T) {
 	goesOn(t, j, 30)
 
 	disk = damaged(t, 0, 10, 0)
-	disk.FlipBit(cursorFile(t, disk), 7)
+	writeByte(t, disk, cursorFile(t, disk), 7, 2)
 	j, rec, err = journal.Open(journal.Options{FS: disk.Dir("t"), FirstSeq: 100})
 	if err != nil {
 		t.Fatal(err)

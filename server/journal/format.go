@@ -127,12 +127,14 @@ func appendHeader(dst []byte, magic string, base int64, first uint64) []byte {
 }
 
 // headerVersion is the version of the file that starts with b; ok is false
-// when b is not the header of such a file.
+// when b is not the header of such a file. There is no version 0: it is what a
+// kill in the middle of writing the header leaves, with records behind it.
 func headerVersion(b []byte, magic string) (version int, ok bool) {
 	if len(b) < fileHeader || string(b[:len(magic)]) != magic {
 		return 0, false
 	}
-	return int(b[len(magic)]), true
+	version = int(b[len(magic)])
+	return version, version != 0
 }
 
 // segmentName is the name of the file of a segment.
