@@ -15,8 +15,9 @@ import (
 // plan is what a seed decides before anything runs. What happens is a list of
 // steps, so that a failing plan can be tried again with fewer of them.
 type plan struct {
-	seed  uint64
-	chaos time.Duration // how long things happen; then the faults stop
+	seed   uint64
+	chaos  time.Duration // how long things happen; then the faults stop
+	checks time.Duration // between two looks at what the nsqds say; 0: checkEvery
 
 	nsqds    int
 	lookupds int
@@ -292,25 +293,40 @@ func (p *plan) makeApps(c chance, size int) {
 // makeSteps draws what happens.
 func (p *plan) makeSteps(c chance, size int) {
 	for range c.between([]int{4, 15, 60}[size], []int{25, 80, 300}[size]) {
-		s := p.step(c, publish)
-		s.app = c.IntN(len(p.apps))
-		s.who = c.IntN(len(p.apps[s.app].writers))
-		s.messages, s.size = 1, pick(c, 16, 16, 40, 200, 1500)
-		switch c.IntN(8) {
-		case 0:
-			s.messages = c.between(1, 7)
-		case 1, 2:
-			s.delay = time.Duration(c.between(1, 10_000)) * time.Millisecond
-		case 3:
-			// An HTTP request waits for its answer, for which a fsync may be
-			// needed that happens in another turn.
-			if p.sync != server.SyncAlways {
-				s.kind = httpPublish
-			}
-		}
-		p.steps = append(p.steps, s)
+		p.steps = append(p.steps, p.publish(c))
 	}
-	var kinds []stepKind
+	kinds := p.kinds()
+	if len(kinds) == 0 {
+		return
+	}
+	for range c.between(1, []int{4, 8, 20}[size]) {
+		p.steps = append(p.steps, p.fault(c, kinds))
+	}
+}
+
+// publish draws a publish.
+func (p *plan) publish(c chance) step {
+	s := p.step(c, publish)
+	s.app = c.IntN(len(p.apps))
+	s.who = c.IntN(len(p.apps[s.app].writers))
+	s.messages, s.size = 1, pick(c, 16, 16, 40, 200, 1500)
+	switch c.IntN(8) {
+	case 0:
+		s.messages = c.between(1, 7)
+	case 1, 2:
+		s.delay = time.Duration(c.between(1, 10_000)) * time.Millisecond
+	case 3:
+		// An HTTP request waits for its answer, for which a fsync may be
+		// needed that happens in another turn.
+		if p.sync != server.SyncAlways {
+			s.kind = httpPublish
+		}
+	}
+	return s
+}
+
+// kinds is what else may happen.
+func (p *plan) kinds() (kinds []stepKind) {
 	if p.broken {
 		kinds = append(kinds, cut, part, part, deaf, resetAfter, resetAfter, silent)
 	}
@@ -329,21 +345,21 @@ func (p *plan) makeSteps(c chance, size int) {
 	if p.skewed {
 		kinds = append(kinds, skew)
 	}
-	if len(kinds) == 0 {
-		return
+	return kinds
+}
+
+// fault draws one of the kinds.
+func (p *plan) fault(c chance, kinds []stepKind) step {
+	s := p.step(c, pick(c, kinds...))
+	s.app = c.IntN(len(p.apps))
+	if n := len(p.apps[s.app].readers); n > 0 {
+		s.who = c.IntN(n)
 	}
-	for range c.between(1, []int{4, 8, 20}[size]) {
-		s := p.step(c, pick(c, kinds...))
-		s.app = c.IntN(len(p.apps))
-		if n := len(p.apps[s.app].readers); n > 0 {
-			s.who = c.IntN(n)
-		}
-		s.n = c.between(1, 40)
-		if s.kind == skew && c.one(0.5) {
-			s.last = -s.last
-		}
-		p.steps = append(p.steps, s)
+	s.n = c.between(1, 40)
+	if s.kind == skew && c.one(0.5) {
+		s.last = -s.last
 	}
+	return s
 }
 
 // step draws what all steps have.

@@ -98,22 +98,30 @@ func (s *system) run() (err error) {
 	if err := s.startAll(); err != nil {
 		return err
 	}
+	if err := s.play(); err != nil {
+		return err
+	}
+	s.tally.virtual, s.trace = s.world.Now().Sub(s.begin), s.world.Trace()
+	return nil
+}
+
+// checkEvery is how often what the nsqds say is looked at, while things happen.
+const checkEvery = 3 * time.Second
+
+// play lets the steps of the plan happen, and what is left drain.
+func (s *system) play() error {
 	s.world.SetFaults(s.plan.faults)
 	for _, st := range s.plan.steps {
 		s.soon(st.at, func() error { return s.meet(st) })
 	}
-	for at := time.Second; at < s.plan.chaos; at += 3 * time.Second {
+	for at := time.Second; at < s.plan.chaos; at += cmp.Or(s.plan.checks, checkEvery) {
 		s.soon(at, s.model.checkStats)
 	}
 	s.soon(s.plan.chaos, s.calmDown)
 	if err := s.drive(s.plan.chaos + patience + s.plan.work()); err != nil {
 		return err
 	}
-	if err := s.rest(); err != nil {
-		return err
-	}
-	s.tally.virtual, s.trace = s.world.Now().Sub(s.begin), s.world.Trace()
-	return nil
+	return s.rest()
 }
 
 // startAll starts everything, while all is well, and waits until each Reader
