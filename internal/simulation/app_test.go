@@ -153,7 +153,39 @@ type member struct {
 	lives     map[string]int // connections that were lost, by nsqd
 	leaving   bool
 	died      time.Time // when its program ended
+	pause     pause
 	reader    *reader.Reader
+}
+
+// pause is one of backoff: until when, and what may come until then, which is what
+// the nsqd has sent already.
+type pause struct {
+	until time.Time
+	most  uint64 // reader.Stats.Received
+}
+
+// exact says whether nothing lets an nsqd send more than the Reader has asked for:
+// several nsqds of which one has sent what another should, a network that holds up
+// what has timed out meanwhile, an operator who empties a channel.
+func (m *member) exact() bool {
+	p := m.s.plan
+	return p.nsqds == 1 && !p.broken && !p.admin && m.plan.forgets == 0 && p.msgTimeout > 2*time.Second
+}
+
+// onBackoff is told that a pause begins: RDY 0 has gone out before the answer that
+// began it.
+func (m *member) onBackoff(p reader.Pause) {
+	if m.exact() {
+		st := m.reader.Stats()
+		m.pause = pause{m.s.world.Now().Add(p.Duration), st.Received + uint64(max(0, m.max-st.InFlight-1))}
+	}
+}
+
+// checkPause fails when a message comes that RDY 0 should have kept away.
+func (m *member) checkPause() {
+	if m.s.world.Now().Before(m.pause.until) && m.reader.Stats().Received > m.pause.most {
+		m.s.model.fail("%s gets more in a pause of backoff than was under way", m.name)
+	}
 }
 
 func (m *member) start() (err error) {
@@ -163,6 +195,7 @@ func (m *member) start() (err error) {
 		Topic: m.plan.topic, Channel: m.plan.channel, MaxInFlight: m.max, MaxAttempts: -1,
 		RequeueDelay: 100 * time.Millisecond, MaxBackoff: 2 * time.Second, MaxReconnectDelay: 2 * time.Second,
 		HTTPClient: s.http, Handler: m.handle,
+		OnBackoff: m.onBackoff,
 		OnConnect: func(nsqd string) { m.connected[nsqd] = true },
 		OnDisconnect: func(nsqd string, err error) {
 			delete(m.connected, nsqd)
@@ -187,13 +220,9 @@ func (m *member) start() (err error) {
 	return err
 }
 
-// check holds what the Reader says of itself against what it may, where nothing
-// lets an nsqd send more than it was asked for: several nsqds of which one has sent
-// what another should, a network that holds up what has timed out meanwhile, an
-// operator who empties a channel.
+// check holds what the Reader says of itself against what it may.
 func (m *member) check() error {
-	p := m.s.plan
-	if m.app.loop == nil || p.nsqds > 1 || p.broken || p.admin || m.plan.forgets > 0 || p.msgTimeout < 2*time.Second {
+	if m.app.loop == nil || !m.exact() {
 		return nil
 	}
 	var st reader.Stats
@@ -201,7 +230,7 @@ func (m *member) check() error {
 	if st.InFlight > m.max {
 		return fmt.Errorf("%s has %d messages in flight, max in flight is %d", m.name, st.InFlight, m.max)
 	}
-	if st.Refused > 0 && p.clean() {
+	if st.Refused > 0 && m.s.plan.clean() {
 		return fmt.Errorf("%d answers of %s were refused, and nothing was broken", st.Refused, m.name)
 	}
 	return nil
@@ -266,6 +295,7 @@ func (m *member) handle(msg *reader.Message) error {
 	s := m.s
 	s.tally.deliveries++
 	d := s.model.deliver(m, msg)
+	m.checkPause()
 	h := s.model.hold(m, msg.NSQD)
 	if m.held++; m.held > m.max {
 		// Unless a connection was lost in this turn, of which the program will
