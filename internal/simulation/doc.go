@@ -10,14 +10,16 @@
 //     connection, came after the message's timeout, or went down with a program
 //   - a message keeps its id and timestamp, no attempts number comes twice, and a
 //     deferred message does not come early
+//   - a requeued message does not come before its delay is over
 //   - what is paused rests, what was emptied or deleted stays away
 //   - a handler never has more than max in flight unanswered
 //   - depth, in flight and deferred add up to what is owed, and not to more
 //   - when the faults have stopped everything drains, and nothing is left
 //
-// Faults end connections at any byte, part hosts, make them deaf or silent; end
-// programs at once, in order, or in the middle of any operation of a disk, with or
-// without the power; fill disks, fail and tear writes, fail fsyncs, rot bytes.
+// Faults end connections at any byte, part hosts, make them deaf, slow or silent;
+// end programs at once, in order, or in the middle of any operation of a disk, with
+// or without the power; fill disks and slow them down, fail and tear writes, fail
+// fsyncs and every other operation, rot bytes; set clocks.
 //
 // A seed decides everything. A failure prints it, makes the plan as small as it
 // can, and tells what then happens:
@@ -25,4 +27,8 @@
 //	go test ./internal/simulation -run TestSimulation -seed 1234
 //	go test ./internal/simulation -run TestSimulation -runs 20000
 //	go test ./internal/simulation -run TestSimulation -from 1000000 -minutes 60
+//
+// The simulator is tested in its turn: mutantlist_test.go has bugs that are put into
+// the product on purpose, and each must be found. TestSoak lets one system live for
+// days.
 package simulation

@@ -98,6 +98,7 @@ type delivery struct {
 	by     *member
 	place  *place
 	at     time.Time
+	over   time.Time // when the nsqd stops waiting for the answer, as the Reader knows it
 	finish time.Time // when it was answered
 	due    time.Time // not before then again; the zero time: it was not requeued
 }
@@ -362,7 +363,7 @@ func (m *model) hold(by *member, nsqd string) *holding {
 
 // deliver is a handler's call.
 func (m *model) deliver(by *member, msg *reader.Message) *delivery {
-	d := &delivery{by: by, at: m.now()}
+	d := &delivery{by: by, at: m.now(), over: msg.Deadline()}
 	var index int
 	if _, err := fmt.Sscan(string(msg.Body), &index); err == nil && index < len(m.messages) && m.messages[index].body == string(msg.Body) {
 		d.m = m.messages[index]
@@ -517,7 +518,7 @@ func (m *model) excused(f *delivery) bool {
 	if p.broken && (!m.s.calm || f.at.Before(m.calmAt.Add(3*time.Minute))) {
 		return true
 	}
-	if f.finish.Sub(f.at) > p.msgTimeout-slack || p.skewed {
+	if f.finish.Sub(f.at) > p.msgTimeout-slack || f.finish.After(f.over.Add(-slack)) || p.skewed {
 		return true
 	}
 	if m.losesPower() && slices.ContainsFunc(m.of(n).channel(f.m.topic, f.place.channel).voids, func(v void) bool { return !v.all }) {
