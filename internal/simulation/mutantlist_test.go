@@ -80,8 +80,6 @@ var mutants = []mutant{
 		"if !intact(b) {", "if false {", 5000, 0},
 	{"the checksum of a cursor block is not looked at", "server/journal/recover.go",
 		"if !intact(block) {", "if false {", 20000, 0},
-	{"a header cut off by a kill is of another version", "server/journal/format.go",
-		"return version, version != 0", "return version, true", 1, 82590},
 	{"a restart forgets the hole before what waits", "server/journal/cursor.go",
 		"c.j.events.add(evUnsure, uint64(c.id))", "", 1, 8861},
 
