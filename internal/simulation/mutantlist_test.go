@@ -88,8 +88,6 @@ var mutants = []mutant{
 		"if p := c.take(); !p.expired {", "if p := c.take(); !p.expired && c.pending.len() > 0 {", 1000, 0},
 	{"a callback runs twice", "writer/conn.go",
 		"p.expire()\n\t\tc.expired++", "c.expired++", 1000, 0},
-	{"a late answer is taken for the next one's", "writer/conn.go",
-		"c.suspect = false\n\tc.pace", "for c.pending.len() > 1 && c.pending.at(0).expired {\n\t\tc.pop()\n\t}\n\tc.suspect = false\n\tc.pace", 5000, 0},
 	{"a deadline is watched too late", "writer/deadline.go",
 		"limit := int64(w.o.Timeout)\n", "limit := int64(w.o.Timeout) + int64(50*time.Millisecond)\n", 1000, 0},
 	{"unknown is called not sent", "writer/conn.go",
