@@ -139,6 +139,23 @@ func full(c *mocknsqd.Conn, cmd *wire.Command) bool {
 
 // Statements 90, 92, 104 and 106: every publish is called back once, in order,
 // not before Publish has returned, with what it was about.
+// OnResult hears of each publish once, also of those that nobody else hears of,
+// and before their done.
+func TestWriter_OnResult(t *testing.T) {
+	var heard []string
+	g := start(t, 1, writer.Options{OnResult: func(r writer.Result) {
+		heard = append(heard, fmt.Sprint(r.Topic, " ", r.Outcome()))
+	}})
+	g.do(func() {
+		g.w.Publish("a", []byte("x"), func(writer.Result) { heard = append(heard, "done") })
+		g.w.Publish("b", nil, nil)
+	})
+	g.run(time.Second)
+	if d := cmp.Diff([]string{"b rejected", "a confirmed", "done"}, heard); d != "" {
+		t.Errorf("heard (-want +got):\n%s", d)
+	}
+}
+
 func TestWriter_ReportsEachPublish(t *testing.T) {
 	g := start(t, 1, writer.Options{})
 	g.do(func() {
