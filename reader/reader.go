@@ -189,6 +189,9 @@ func (r *Reader) take(m *Message) {
 // scheduleWaiting lets waiting messages have their turn at the turn's end: not
 // at once, for the caller may be a handler that has just answered.
 func (r *Reader) scheduleWaiting() {
+	if r.lines != nil {
+		r.lines.wake()
+	}
 	if len(r.waiting) > 0 && !r.pumping {
 		r.pumping = true
 		r.loop.AtTurnEnd(r.pump)

@@ -14,7 +14,8 @@ type lines struct {
 	key     func(m *Message) string
 	byKey   map[string]*line
 	free    []*line // whose front is done, until pump runs
-	pumping bool    // it will run at the end of the turn
+	behind  int     // messages that wait behind others
+	pumping bool    // pump will run at the end of the turn
 }
 
 // line is the messages of one key: one that the handler has, and those behind
@@ -47,6 +48,7 @@ func (s *lines) queue(m *Message) bool {
 	}
 	m.line = n
 	n.behind = append(n.behind, m)
+	s.behind++
 	return true
 }
 
@@ -66,6 +68,7 @@ func (s *lines) ended(m *Message) {
 	if n.front != m {
 		if i := slices.Index(n.behind, m); i >= 0 {
 			n.behind = slices.Delete(n.behind, i, i+1)
+			s.behind--
 		}
 		return
 	}
@@ -90,15 +93,27 @@ func (s *lines) done(n *line) {
 	}
 	n.front = nil
 	s.free = append(s.free, n)
-	if !s.pumping {
+	s.wake()
+}
+
+// wake lets pump run at the turn's end, when a line is free and there may be
+// room.
+func (s *lines) wake() {
+	if len(s.free) > 0 && !s.pumping {
 		s.pumping = true
 		s.reader.loop.AtTurnEnd(s.pump)
 	}
 }
 
+// pump hands on the next messages of the lines that are free, as far as the
+// handler may have more. It always has room, unless max in flight was lowered.
 func (s *lines) pump() {
+	r := s.reader
 	for len(s.free) > 0 {
 		n := s.free[0]
+		if len(n.behind) > 0 && r.given-s.behind >= r.bound {
+			break
+		}
 		s.free = s.free[1:]
 		if len(n.behind) == 0 {
 			delete(s.byKey, n.key)
@@ -106,7 +121,8 @@ func (s *lines) pump() {
 		}
 		n.front, n.ended, n.returned = n.behind[0], false, false
 		n.behind = n.behind[1:]
-		s.reader.handle(n.front)
+		s.behind--
+		r.handle(n.front)
 	}
 	s.pumping = false
 }

@@ -61,6 +61,31 @@ func TestReader_SerialByKey(t *testing.T) {
 	}
 }
 
+// What waits behind others is not handed on past a max in flight that was
+// lowered meanwhile.
+func TestReader_SerialByKeyKeepsALoweredMaxInFlight(t *testing.T) {
+	w := newWorld(t, looptest.Options{})
+	b := w.broker("nsqd")
+	r, kept := w.hold(Options{MaxInFlight: 20, MaxBackoff: -1, SerialBy: firstLetter})
+	b.send("a1")
+	w.Run(time.Second)
+	b.send("b1", "c1", "a2", "b2", "c2")
+	w.Run(time.Second)
+	w.l.Do(func() { r.SetMaxInFlight(1) })
+	for i, want := range []string{"a1 b1 c1", "a1 b1 c1", "a1 b1 c1 a2", "a1 b1 c1 a2 b2"} {
+		w.l.Do(func() { (*kept)[i].Finish() })
+		w.Run(time.Second)
+		if got := bodies(*kept); got != want {
+			t.Errorf("after %d answers the handler has had %s, want %s", i+1, got, want)
+		}
+	}
+	w.l.Do(func() { r.SetMaxInFlight(20) }) // and there is room for c2 at once
+	w.Run(time.Second)
+	if got := bodies(*kept); got != "a1 b1 c1 a2 b2 c2" {
+		t.Errorf("the handler has had %s", got)
+	}
+}
+
 func TestReader_SerialByKeySurvivesLossAndExpiry(t *testing.T) {
 	w := newWorld(t, looptest.Options{})
 	b, c := w.broker("nsqd1"), w.broker("nsqd2")

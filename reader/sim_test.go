@@ -80,7 +80,7 @@ func newSim(t *testing.T, seed uint64) *sim {
 			return 200, producers(addrs[1:2]...)
 		}
 	}
-	s.r = s.reader(Options{
+	o := Options{
 		NSQDs:               addrs[:1],
 		Lookupds:            []string{"l1:4161", "l2:4161"},
 		LookupdPollInterval: 5 * time.Second,
@@ -91,7 +91,16 @@ func newSim(t *testing.T, seed uint64) *sim {
 		MaxBackoff:          2 * time.Second,
 		Handler:             s.handle,
 		Client:              client.Options{HeartbeatInterval: 2 * time.Second},
-	})
+		AdaptiveShare:       seed%2 == 0,
+		ResumeAtOnce:        seed%3 == 0,
+	}
+	if seed%4 == 0 {
+		o.MaxRate = 1 + 50*s.l.Rand().Float64()
+	}
+	if seed%5 == 0 {
+		o.SerialBy = func(m *Message) string { return string(m.Body[len(m.Body)-1:]) }
+	}
+	s.r = s.reader(o)
 	return s
 }
 
@@ -102,6 +111,13 @@ func (s *sim) handle(m *Message) error {
 	s.held = append(s.held, m)
 	if len(s.held) > s.r.bound {
 		s.t.Errorf("the handler has %d messages, max in flight is %d", len(s.held), s.r.bound)
+	}
+	if by := s.r.o.SerialBy; by != nil {
+		for _, other := range s.held {
+			if other != m && by(other) == by(m) {
+				s.t.Errorf("the handler has %s and %s at once", other.Body, m.Body)
+			}
+		}
 	}
 	s.check()
 	body := string(m.Body)
