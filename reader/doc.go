@@ -57,6 +57,9 @@
 // success shorter, until none is left. What is answered inside a pause changes
 // nothing, and an answer without backoff only repeats it.
 //
+// docs/backoff.md shows both with pictures. [Reader.Stats] says of each nsqd why
+// nothing comes from it, when nothing does.
+//
 // # What to know
 //
 // NSQ delivers at least once: a message may come again when its answer was
