@@ -38,7 +38,7 @@ var rooms = map[string]room{
 
 	"examples/metrics":              {ours: "loop nsqprom reader writer", outside: "github.com/prometheus/client_golang/...", not: "anything a user cannot import"},
 	"examples/internal/exampletest": {outside: "go.uber.org/goleak", not: "which example it runs"},
-	"examples/...":                  {ours: "client client/lookup loop nsqprom reader reader/middleware reader/readertest server server/nsqtest writer", not: "anything a user cannot import"},
+	"examples/...":                  {ours: "client client/envelope client/lookup loop nsqprom reader reader/middleware reader/readertest server server/nsqtest writer", not: "anything a user cannot import"},
 
 	"internal/tidy":     {not: "anything but files"},
 	"internal/testcert": {not: "whose certificates it makes"},
@@ -59,6 +59,7 @@ var mayReadClock = map[string]string{
 	"internal/bench":         "it measures real time, in a process of its own",
 
 	"examples/graceful/main.go":     "it stands for work that takes a while",
+	"examples/inturn/main.go":       "the same",
 	"examples/internal/exampletest": "it waits for programs that run in real time",
 
 	"nsqprom/measure.go":      "how long a handler takes is measured around it, on whatever goroutine it runs",
