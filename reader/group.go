@@ -34,6 +34,12 @@ type GroupOptions struct {
 	// that is not named any more is left when no nsqd has it.
 	Match func(topic string) bool
 
+	// OnJoin and OnLeave, if set, are called with the reader of each topic
+	// that is consumed from now on, and that has ended: for a
+	// nsqprom.Collector's AddReader and RemoveReader, say. They run on the
+	// loop. The reader's share of the budget is the group's affair.
+	OnJoin, OnLeave func(*Reader)
+
 	// MaxTopics is how many topics there may be at once; more are not
 	// consumed, and a warning is logged. 0 means 1,000.
 	MaxTopics int

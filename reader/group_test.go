@@ -260,7 +260,12 @@ func (g *Group) names() (all []string) {
 func TestGroup_TopicsThatMatchComeAndGo(t *testing.T) {
 	w := newGroupWorld(t, looptest.Options{Seed: 1}, 1)
 	w.names([]string{"orders.eu", "users", "orders.us"}, w.addrs...)
+	var told []string
+	tell := func(what string) func(*Reader) {
+		return func(r *Reader) { told = append(told, what+r.Stats().Topic) }
+	}
 	g := w.group(GroupOptions{
+		OnJoin: tell("+"), OnLeave: tell("-"),
 		Options: Options{MaxInFlight: 8, Lookupds: []string{"l:4161"}, LookupdPollInterval: 10 * time.Second},
 		Topics:  []string{"fixed"},
 		Match:   regexp.MustCompile(`^orders\.`).MatchString,
@@ -301,6 +306,12 @@ func TestGroup_TopicsThatMatchComeAndGo(t *testing.T) {
 	want("fixed orders.us orders.asia")
 	if !strings.Contains(w.log.String(), "topic left: nobody has it") {
 		t.Error("it is not logged")
+	}
+	w.l.Do(func() { g.Close() })
+	w.Run(time.Second)
+	slices.Sort(told[5:]) // connections close as they like
+	if got := strings.Join(told, " "); got != "+fixed +orders.eu +orders.us +orders.asia -orders.eu -fixed -orders.asia -orders.us" {
+		t.Errorf("told of %s", got)
 	}
 }
 

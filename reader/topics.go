@@ -88,6 +88,14 @@ func (g *Group) join(m *member) {
 	m.slot = g.ready.add(nil, math.MaxInt32, g.now())
 	m.slot.member = m
 	g.share()
+	m.tell(g.o.OnJoin)
+}
+
+// tell calls a function of the program's, at the end of the turn.
+func (m *member) tell(f func(*Reader)) {
+	if f != nil {
+		m.reader.emit(func() { f(m.reader) })
+	}
 }
 
 // left takes a topic whose reader has ended out of it.
@@ -100,6 +108,7 @@ func (g *Group) left(m *member) {
 	g.ready.remove(m.slot, g.now())
 	m.slot = nil
 	g.full = false
+	m.tell(g.o.OnLeave)
 	if g.life.Load() != lifeClosed {
 		g.share()
 	}
