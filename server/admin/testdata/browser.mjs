@@ -282,7 +282,7 @@ await check("AsksForNothingWhileHidden", async () => {
     document.dispatchEvent(new Event("visibilitychange"));
   }, on);
   await hide(true);
-  must((await page.locator("#live span").textContent()) === "paused", "it goes on while nobody sees it");
+  await until("it stops while nobody sees it", async () => (await page.locator("#live span").textContent()) === "paused");
   let asked = 0;
   page.on("request", () => asked++);
   await ask("/publish?n=1");
@@ -293,7 +293,7 @@ await check("AsksForNothingWhileHidden", async () => {
 
 await check("HoldsStill", async () => {
   await page.locator("#live").click();
-  must((await page.locator("#live span").textContent()) === "paused", "it does not hold still");
+  await until("it holds still", async () => (await page.locator("#live span").textContent()) === "paused");
   await page.locator("#live").click();
   await page.waitForFunction(() => /^live/.test(document.querySelector("#live span").textContent));
 });
