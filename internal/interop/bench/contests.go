@@ -17,7 +17,8 @@ import (
 )
 
 var contests = []contest{
-	{name: "async publish", n: 400_000, ours: oursAsync, theirs: theirsAsync},
+	{name: "async publish", n: 400_000, ours: oursAsync(0), theirs: theirsAsync},
+	{name: "async publish, Batch 100", n: 400_000, ours: oursAsync(100), theirs: theirsAsync},
 	{name: "blocking publish, 64 goroutines", n: 100_000, ours: oursBlocking(64), theirs: theirsBlocking(64)},
 	{name: "blocking publish, 1 goroutine", n: 20_000, ours: oursBlocking(1), theirs: theirsBlocking(1)},
 	{name: "consume, 1 handler", n: 200_000, before: preload, ours: oursConsume(0), theirs: theirsConsume(1)},
@@ -60,36 +61,38 @@ func onLoop(f func(l loop.Loop, over func(error)) error) error {
 }
 
 // oursAsync publishes from done callbacks, asyncWindow pending.
-func oursAsync(e *env, n int) error {
-	return onLoop(func(l loop.Loop, over func(error)) error {
-		w, err := writer.New(l, writer.Options{NSQDs: []string{e.addr}})
-		if err != nil {
-			return err
-		}
-		body := make([]byte, e.size)
-		sent, done := 0, 0
-		var finish func(writer.Result)
-		publish := func() { sent++; w.Publish(e.topic, body, finish) }
-		finish = func(res writer.Result) {
-			if res.Err != nil {
-				over(res.Err)
-				return
+func oursAsync(batch int) func(*env, int) error {
+	return func(e *env, n int) error {
+		return onLoop(func(l loop.Loop, over func(error)) error {
+			w, err := writer.New(l, writer.Options{NSQDs: []string{e.addr}, Batch: batch})
+			if err != nil {
+				return err
 			}
-			if done++; done == n {
-				e.timer.stop(n)
-				over(nil)
-			} else if sent < n {
-				publish()
+			body := make([]byte, e.size)
+			sent, done := 0, 0
+			var finish func(writer.Result)
+			publish := func() { sent++; w.Publish(e.topic, body, finish) }
+			finish = func(res writer.Result) {
+				if res.Err != nil {
+					over(res.Err)
+					return
+				}
+				if done++; done == n {
+					e.timer.stop(n)
+					over(nil)
+				} else if sent < n {
+					publish()
+				}
 			}
-		}
-		w.Publish(e.topic, body, func(writer.Result) {
-			e.timer.start()
-			for range min(asyncWindow, n) {
-				publish()
-			}
+			w.Publish(e.topic, body, func(writer.Result) {
+				e.timer.start()
+				for range min(asyncWindow, n) {
+					publish()
+				}
+			})
+			return nil
 		})
-		return nil
-	})
+	}
 }
 
 // theirsAsync publishes as results come back, asyncWindow pending.
