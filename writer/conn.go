@@ -117,7 +117,7 @@ func (c *conn) enter(p *publish) {
 	if c.pending.len() == 0 { // an answer is owed from now on
 		c.quiet, c.received = 0, c.client.Received()
 	}
-	p.sent = c.w.now()
+	p.at, p.sent = c, c.w.now()
 	c.pace.asked = p.sent
 	p.tries++
 	*c.pending.push() = *p
@@ -165,7 +165,7 @@ func (c *conn) expire(startedBefore int64) (next int64) {
 			err = unknown(c.addr, fmt.Errorf("%w: no answer within %v", client.ErrTimeout, c.w.o.Timeout))
 			c.distrust()
 		}
-		c.w.settle(c, p, err)
+		c.w.end(p, err)
 		p.expire()
 		c.expired++
 	}
@@ -216,7 +216,7 @@ func (c *conn) OnResponse(data []byte) {
 	for range max(1, c.pending.at(0).together) {
 		if p := c.pending.at(0); !p.expired {
 			c.confirmed++
-			c.w.settle(c, p, nil)
+			c.w.end(p, nil)
 		}
 		c.pop()
 	}
@@ -282,6 +282,9 @@ func (c *conn) onLoss(wasReady bool, err error) {
 	c.hopeless = errors.Is(err, client.ErrHTTPEndpoint) || errors.Is(err, client.ErrTLSRefused) ||
 		errors.Is(err, client.ErrAuthRequired) || !wasReady && errors.As(err, &refused)
 	w.mail.setError(err)
+	if !wasReady && w.o.OnError != nil {
+		defer w.o.OnError(err) // last, in case it panics
+	}
 	if wasReady {
 		c.missed = 0
 		if w.now()-c.since >= int64(stableAfter) {

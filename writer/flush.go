@@ -25,7 +25,7 @@ func (f *flush) ended(seq uint64) {
 // Flush waits until every publish that was called before it has ended, in
 // whatever outcome, and its done has returned. Later publishes do not prolong
 // it. The error wraps ctx.Err() when ctx ends first, and ErrClosed when the
-// loop has stopped. It must not be called on the loop, where it returns
+// loop has stopped. The loop must run. It must not be called on the loop, where it returns
 // client.ErrWouldBlock.
 func (w *Writer) Flush(ctx context.Context) error {
 	if w.loop.OnLoop() {

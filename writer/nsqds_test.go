@@ -87,13 +87,18 @@ func (g *given) wantKnown(want string) {
 // Statements 180, 181, 183, 190 and 192: a writer that knows nothing but an
 // nsqlookupd publishes to what that names, once it does.
 func TestWriter_FindsThroughLookupd(t *testing.T) {
-	g, l := discovered(t, 2, writer.Options{LookupdSecret: "secret"})
+	var said []string
+	g, l := discovered(t, 2, writer.Options{LookupdSecret: "secret", OnError: func(err error) { said = append(said, err.Error()) }})
 	g.publish("early")
 	g.run(100 * time.Millisecond)
 	if len(l.asked) != 1 || l.asked[0] != "http://l:4161/nodes" || l.headers[0].Get("Authorization") != "Bearer secret" {
 		t.Errorf("asked %q with %v", l.asked, l.headers)
 	}
 	g.rs.want(t)
+	g.run(3 * time.Second) // it asks again, and says only once that nobody answers
+	if len(said) != 1 || !strings.Contains(said[0], "connection refused") {
+		t.Errorf("errors: got %q, want one of nsqlookupd", said)
+	}
 	l.names("l:4161", "a:4150")
 	g.run(2 * time.Second)
 	g.rs.want(t, "early confirmed")

@@ -118,6 +118,8 @@ type Options struct {
 	ReconnectDelay    time.Duration
 	MaxReconnectDelay time.Duration
 
+	// The events below run on the loop, one at a time, and must not block.
+
 	// OnConnect, when not nil, is called each time a connection is ready.
 	OnConnect func(nsqd string)
 
@@ -129,6 +131,11 @@ type Options struct {
 	// done: for measurements. It runs on the loop, must not block, and must not
 	// call the Writer.
 	OnResult func(Result)
+
+	// OnError, when not nil, is called for what no publish is told: a dial or a
+	// handshake that did not succeed, and an nsqlookupd that fails, once until
+	// it answers again.
+	OnError func(err error)
 
 	// Client is how the connections introduce themselves.
 	Client client.Options

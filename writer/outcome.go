@@ -13,14 +13,12 @@ type outcome struct {
 	copies *copies
 }
 
-// settle records the end of p, which was sent on c.
-func (w *Writer) settle(c *conn, p *publish, err error) { w.finish(p, c.addr, err) }
-
-// end records the end of p, which was accepted and is not sent, or not again.
-func (w *Writer) end(p *publish, err error) { w.finish(p, "", err) }
-
-// finish records the end of p, which was accepted.
-func (w *Writer) finish(p *publish, nsqd string, err error) {
+// end records the end of p, which was accepted.
+func (w *Writer) end(p *publish, err error) {
+	nsqd := ""
+	if p.at != nil {
+		nsqd = p.at.addr
+	}
 	if err != nil && p.err != nil {
 		err = p.finalErr(err)
 	}

@@ -29,6 +29,7 @@ type publish struct {
 	done   func(Result)
 	wait   *waiter // of PublishSync, and of PublishWait until there is room; nil otherwise
 	copies *copies // of PublishAll; nil otherwise
+	at     *conn   // where it was sent last; nil: nowhere
 	avoid  *conn   // which could not store it
 	err    error   // not nil: ended before it began, or what its last try came to
 

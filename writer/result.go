@@ -12,7 +12,7 @@ import (
 type Result struct {
 	Topic    string
 	Messages int           // how many: 1, or the number of bodies of a multi-publish
-	NSQD     string        // the address that it was sent to last; "" when it is not sent
+	NSQD     string        // the address that it was sent to last; "" when it never was
 	Tries    int           // how often it was sent; more than once only as Options.Retry says
 	Latency  time.Duration // from when the loop took the publish up to its end
 	Err      error         // nil: nsqd has the messages

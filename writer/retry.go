@@ -48,12 +48,12 @@ func (c *conn) onFatal(e *client.Error) {
 			continue
 		case n > 1 && aboutContent(e): // one of them is bad, and none was stored
 			p.alone = true
-			c.w.again(c, &p, behind)
+			c.w.again(&p, behind)
 			continue
 		case storeFailed:
 			p.avoid = c
 		}
-		c.w.tryAgain(c, &p, err)
+		c.w.tryAgain(&p, err)
 	}
 	if storeFailed {
 		behind = unknown(c.addr, e)
@@ -65,14 +65,14 @@ func (c *conn) onFatal(e *client.Error) {
 func (c *conn) lose(err error) {
 	for c.pending.len() > 0 {
 		if p := c.take(); !p.expired {
-			c.w.tryAgain(c, &p, err)
+			c.w.tryAgain(&p, err)
 		}
 	}
 }
 
-// tryAgain is what follows a try of p on c that has come to err: another one,
-// or the end.
-func (w *Writer) tryAgain(c *conn, p *publish, err error) {
+// tryAgain is what follows a try of p that has come to err: another one, or the
+// end.
+func (w *Writer) tryAgain(p *publish, err error) {
 	again := false
 	switch OutcomeOf(err) {
 	case NotSent:
@@ -80,11 +80,11 @@ func (w *Writer) tryAgain(c *conn, p *publish, err error) {
 	case Unknown:
 		again = w.o.Retry == RetryUnknown
 	}
-	if again && (p.avoid != c || w.storesElsewhere(p)) {
-		w.again(c, p, err)
+	if again && (p.avoid != p.at || w.storesElsewhere(p)) {
+		w.again(p, err)
 		return
 	}
-	w.settle(c, p, err)
+	w.end(p, err)
 }
 
 // storesElsewhere reports whether another nsqd is connected that p may try.
@@ -96,15 +96,15 @@ func (w *Writer) storesElsewhere(p *publish) bool {
 }
 
 // again lets p wait for another try, if there is any point. err is what the
-// last one, on c, has come to.
-func (w *Writer) again(c *conn, p *publish, err error) {
+// last one has come to.
+func (w *Writer) again(p *publish, err error) {
 	maybe := p.maybe || OutcomeOf(err) == Unknown
 	switch {
 	case w.closed || w.stopping || w.pointless() != nil:
-		w.settle(c, p, err)
+		w.end(p, err)
 		return
 	case p.wait != nil && !maybe && !p.wait.unsend():
-		w.settle(c, p, err) // nobody waits for it any more
+		w.end(p, err) // nobody waits for it any more
 		return
 	}
 	if !p.maybe {

@@ -157,7 +157,7 @@ func TestRetry_Unknown(t *testing.T) {
 		t.Errorf("ended early: %+v", g.rs.all["2"])
 	}
 	g.run(200 * time.Millisecond)
-	if r := g.rs.all["2"]; r.Outcome() != writer.Unknown || !errors.Is(r.Err, client.ErrTimeout) {
+	if r := g.rs.all["2"]; r.Outcome() != writer.Unknown || r.NSQD != "b:4150" || !errors.Is(r.Err, client.ErrTimeout) {
 		t.Errorf("got %+v, want unknown at the deadline", r)
 	}
 }

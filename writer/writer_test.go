@@ -732,8 +732,12 @@ func TestWriter_Redials(t *testing.T) {
 		dials = append(dials, g.server.Now())
 		return false
 	}
-	connects := 0
-	g.w = g.writer(writer.Options{NSQDs: []string{"a:4150"}, Client: silent, OnConnect: func(string) { connects++ }})
+	connects, failures := 0, 0
+	g.w = g.writer(writer.Options{
+		NSQDs: []string{"a:4150"}, Client: silent,
+		OnConnect: func(string) { connects++ },
+		OnError:   func(error) { failures++ },
+	})
 	g.run(10 * time.Minute)
 	if len(dials) < 10 {
 		t.Fatalf("%d dials in 10 minutes", len(dials))
@@ -746,8 +750,8 @@ func TestWriter_Redials(t *testing.T) {
 	}
 	s.OnAccept = nil
 	g.run(40 * time.Second)
-	if connects != 1 {
-		t.Fatalf("%d connects, want 1", connects)
+	if connects != 1 || failures != len(dials) {
+		t.Fatalf("%d connects and %d failures reported, want 1 and %d", connects, failures, len(dials))
 	}
 	// A connection that has lasted is dialled again soon.
 	g.run(time.Minute)
