@@ -168,6 +168,31 @@ func TestBatch_Window(t *testing.T) {
 	}
 }
 
+// So does the window of bytes, 4 MiB, which fills and empties.
+func TestBatch_WindowOfBytes(t *testing.T) {
+	g := start(t, 1, writer.Options{Batch: 100})
+	conn := g.s[0].Conns[0]
+	g.do(func() { conn.Mute = true })
+	large := make([]byte, 1<<20)
+	g.do(func() {
+		for i := range 6 {
+			g.w.Publish("t", large, g.rs.as(fmt.Sprint(i)))
+		}
+	})
+	g.run(time.Second)
+	if got := len(g.s[0].Published); got != 4 {
+		t.Errorf("sent %d MiB, want 4", got)
+	}
+	g.do(func() { conn.Mute = false; conn.OK() })
+	g.run(time.Second)
+	g.do(func() { conn.Mute = true })
+	g.do(func() { g.publish("a", "b", "c") })
+	g.run(100 * time.Millisecond)
+	if got := len(g.s[0].Published); got != 9 || len(g.rs.names) != 6 {
+		t.Errorf("%d sent in all and %d confirmed, want 9 and 6", got, len(g.rs.names))
+	}
+}
+
 // Publishes that are waited for leave together as well.
 func TestBatch_Sync(t *testing.T) {
 	l, s := startReal(t)

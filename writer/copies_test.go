@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/client"
+	"github.com/nsqloop/nsqloop/internal/mocknsqd"
 	"github.com/nsqloop/nsqloop/internal/wire"
 	"github.com/nsqloop/nsqloop/writer"
 )
@@ -94,6 +95,25 @@ func TestWriter_PublishAllMoves(t *testing.T) {
 	g.do(g.s[1].Cut)
 	g.run(time.Second)
 	wantCopies(t, got, "a:4150 confirmed", "b:4150 unknown", "c:4150 confirmed")
+}
+
+// Copies that move away from where they were make room for each other there.
+func TestWriter_PublishAllSwaps(t *testing.T) {
+	g := start(t, 2, writer.Options{Policy: writer.Sticky})
+	for i, s := range g.s {
+		g.do(func() {
+			s.Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
+				if cmd.Verb != wire.Pub || c.Number > 1 {
+					return false // only the first connection fails
+				}
+				g.server.After(time.Duration(i)*500*time.Millisecond, func() { c.Fail(wire.CodePubFailed, "PUB failed disk full") })
+				return true
+			}
+		})
+	}
+	got := g.publishAll("x", 2)
+	g.run(2 * time.Second)
+	wantCopies(t, got, "a:4150 confirmed", "b:4150 confirmed")
 }
 
 // What is refused is refused n times, at once.

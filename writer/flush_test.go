@@ -50,8 +50,10 @@ func TestWriter_Flush(t *testing.T) {
 	}
 	answer("2")
 	answer("3") // behind 2, at the same nsqd
-	if len(flushed) > 0 {
+	select {
+	case <-flushed:
 		t.Fatalf("flushed too early, after %q", g.rs.names)
+	case <-time.After(20 * time.Millisecond): // it would have come by now
 	}
 	answer("1")
 	g.runUntil(func() bool { return len(flushed) == 1 })

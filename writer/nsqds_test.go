@@ -135,6 +135,12 @@ func TestWriter_UnionOfLookupds(t *testing.T) {
 			t.Errorf("nsqd %d has %d connections, want 1", i, s.Accepted)
 		}
 	}
+	g.do(g.s[0].Cut) // so that it counts again which are there
+	g.run(time.Second)
+	g.publishMany(300)
+	if got := g.counts(); got[0] == 0 || got[1] == 0 || got[2] == 0 {
+		t.Errorf("the nsqds got %v, want each to be used", got)
+	}
 	// One that is lost and not named is forgotten; one of NSQDs is not.
 	g.do(func() { g.s[0].Stop(); g.s[1].Stop() })
 	g.run(5 * time.Minute)
@@ -160,6 +166,19 @@ func TestWriter_LookupAfterLossAndFilter(t *testing.T) {
 	if len(l.asked) != asked+1 {
 		t.Errorf("asked %d times after the loss, want once", len(l.asked)-asked)
 	}
+}
+
+// PublishAll waits for an nsqd that nsqlookupd has not named yet.
+func TestWriter_PublishAllWaitsForDiscovery(t *testing.T) {
+	g, l := discovered(t, 2, writer.Options{LookupdPollInterval: time.Second})
+	l.names("l:4161", "a:4150")
+	g.run(time.Second)
+	got := g.publishAll("x", 2)
+	g.run(time.Second)
+	wantCopies(t, got)
+	l.names("l:4161", "a:4150", "b:4150")
+	g.run(3 * time.Second)
+	wantCopies(t, got, "a:4150 confirmed", "b:4150 confirmed")
 }
 
 // Addresses come and go while the writer works: what was sent is answered
@@ -225,6 +244,22 @@ func TestWriter_ChangesAddresses(t *testing.T) {
 	}
 }
 
+// One that was removed gets nothing more, though it still owes an answer and has
+// room.
+func TestWriter_RemovedNSQDGetsNothing(t *testing.T) {
+	g := start(t, 2, writer.Options{})
+	g.do(func() { g.s[0].Conns[0].Mute = true })
+	g.publishMany(1)
+	g.publishMany(1)
+	g.wantCounts(1, 1)
+	if err := g.w.RemoveNSQD("a:4150"); err != nil {
+		t.Fatal(err)
+	}
+	g.run(10 * time.Millisecond)
+	g.publishMany(200)
+	g.wantCounts(0, 200)
+}
+
 func TestWriter_ChangesLookupds(t *testing.T) {
 	g, l := discovered(t, 2, writer.Options{})
 	l.names("l:4161", "a:4150")
@@ -253,5 +288,11 @@ func TestWriter_ChangesLookupds(t *testing.T) {
 		if !strings.Contains(url, "m:4161") {
 			t.Errorf("asked %s, which was removed", url)
 		}
+	}
+	g.do(func() { g.w.Close() })
+	asked = len(l.asked)
+	g.run(5 * time.Minute)
+	if len(l.asked) != asked {
+		t.Errorf("asked %d times after Close", len(l.asked)-asked)
 	}
 }

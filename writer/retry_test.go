@@ -91,6 +91,28 @@ func TestRetry_FullDisk(t *testing.T) {
 	}
 }
 
+// A publish that no nsqd can store goes to each of them once, also when the
+// first one is connected again by the time the last one refuses.
+func TestRetry_FullDiskEverywhere(t *testing.T) {
+	g := start(t, 2, writer.Options{Policy: writer.Sticky})
+	g.do(func() {
+		g.s[0].Script = full
+		g.s[1].Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
+			if cmd.Verb != wire.Pub {
+				return false
+			}
+			g.server.After(500*time.Millisecond, func() { c.Fail(wire.CodePubFailed, "PUB failed disk full") })
+			return true
+		}
+	})
+	g.publish("x")
+	g.run(time.Second)
+	g.rs.want(t, "x not sent")
+	if r := g.rs.all["x"]; r.Tries != 2 || r.NSQD != "b:4150" || !errors.Is(r.Err, client.ErrPubFailed) {
+		t.Errorf("got %+v, want two tries, the last one on b", r)
+	}
+}
+
 // With one nsqd there is nowhere to go.
 func TestRetry_FullDiskOfTheOnlyOne(t *testing.T) {
 	g := start(t, 1, writer.Options{})
