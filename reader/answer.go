@@ -200,15 +200,14 @@ func (r *Reader) onPauseOver() {
 	r.sendReady()
 }
 
-// sendReady writes the ready counts that have changed, of connections that
-// still take some.
+// sendReady writes the ready counts that have changed.
 func (r *Reader) sendReady() {
 	if len(r.ready.changed) == 0 {
 		return
 	}
 	for _, s := range r.ready.changed {
 		s.changed = false
-		if s.count != s.sent && s.conn.slot == s {
+		if s.count != s.sent {
 			s.sent = s.count
 			s.conn.client.Ready(s.count)
 		}

@@ -315,6 +315,30 @@ func TestGroup_TopicsThatMatchComeAndGo(t *testing.T) {
 	}
 }
 
+// While the loop shuts down, and waits for what is in flight, no topic joins.
+func TestGroup_NoTopicJoinsAtTheEnd(t *testing.T) {
+	w := newGroupWorld(t, looptest.Options{Seed: 1}, 1)
+	w.names([]string{"a"}, w.addrs...)
+	var joined []string
+	w.group(GroupOptions{
+		OnJoin: func(r *Reader) { joined = append(joined, r.Stats().Topic) },
+		Options: Options{Lookupds: []string{"l:4161"}, LookupdPollInterval: time.Second, Handler: func(m *Message) error {
+			w.l.After(20*time.Second, func() { m.Finish() })
+			return Pending
+		}},
+		Match: func(string) bool { return true },
+	})
+	w.publish(0, "a", 1)
+	w.Run(2 * time.Second)
+	w.names([]string{"a", "b"}, w.addrs...)
+	if err := w.l.Shutdown(time.Minute); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(joined, " "); got != "a" {
+		t.Errorf("joined have %s", got)
+	}
+}
+
 func TestGroup_MaxTopics(t *testing.T) {
 	w := newGroupWorld(t, looptest.Options{Seed: 1}, 1)
 	w.names([]string{"t1", "bad topic", "t2", "t3", "t4"}, w.addrs...)

@@ -35,6 +35,9 @@ func buried(t *testing.T, outcome func(attempts uint16) error) *world {
 		case "itself":
 			m.Finish()
 			return errBoom
+		case "itself and no":
+			m.Finish()
+			return reader.Discard(nil)
 		}
 		return nil
 	}, middleware.DeadLetter(middleware.DeadLetterOptions{
@@ -60,6 +63,7 @@ func TestDeadLetter_PutsAsideWhatFails(t *testing.T) {
 		{"calm", "calm 1, calm 2, calm 3, calm aside: requeue after 1s without backoff", 1, 2},
 		{"pending", "pending 1", 1, 0},
 		{"itself", "itself 1", 1, 0},
+		{"itself and no", "itself and no 1", 1, 0},
 	} {
 		w := buried(t, func(uint16) error { return nil })
 		w.publish(time.Minute, tt.body)
