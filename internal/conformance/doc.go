@@ -42,7 +42,6 @@
 //	http POST /pub?topic=t | body
 //	stats t/depth t/c/depth t/c/clients/state
 //	json /nodes producers/topics
-//	json /nodes producers/topics
 //	restart                     the server stops in order and starts again on its data
 //
 // What is seen:

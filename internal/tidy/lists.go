@@ -14,7 +14,7 @@ var rooms = map[string]room{
 
 	"client":            {ours: "loop internal/layer internal/option internal/wire", not: "other connections, ready counts, backoff, what topics mean"},
 	"client/envelope":   {not: "who publishes, who consumes, connections"},
-	"client/lookup":     {ours: "loop client internal/wire internal/backoff", not: "connections to nsqd"},
+	"client/lookup":     {ours: "loop client", not: "connections to nsqd"},
 	"reader":            {ours: "client client/lookup loop internal/wire internal/backoff internal/option", not: "publishing, the server, frames"},
 	"reader/middleware": {ours: "reader", not: "the loop, connections, where messages come from"},
 	"writer":            {ours: "client client/lookup loop internal/wire internal/backoff internal/option", not: "consuming, the server, frames"},
