@@ -19,6 +19,7 @@ var manyTopics = cmdline.Int("many.topics", 300, "topics of TestServer_ManyTopic
 func TestServer_ManyTopics(t *testing.T) {
 	dir, n := t.TempDir(), *manyTopics
 	o := Options{DataPath: dir, HTTPAddress: "127.0.0.1:0", TCPAddress: "127.0.0.1:0"}
+	o.MaxTopicsPerClient, o.MaxChannelsPerClient, o.MaxMemory = n+1, 2*n+1, minMemory+int64(n)<<13
 	took := func(what string, from time.Time) {
 		t.Logf("%-28s %v", what, time.Since(from).Round(100*time.Microsecond))
 	}
@@ -44,7 +45,11 @@ func TestServer_ManyTopics(t *testing.T) {
 	base := heap()
 	s := start()
 	from := time.Now()
-	createMany(t, s.HTTPAddr().String(), n)
+	if n > 10_000 {
+		createHere(t, s, n)
+	} else {
+		createMany(t, s.HTTPAddr().String(), n)
+	}
 	took("create", from)
 	t.Logf("heap %d KiB, goroutines %d", (heap()-base)>>10, runtime.NumGoroutine())
 	stop(s)
@@ -75,6 +80,27 @@ func heap() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapInuse + m.StackInuse)
+}
+
+// createHere makes them without HTTP.
+func createHere(t *testing.T, s *Server, n int) {
+	t.Helper()
+	for i := range n {
+		err := s.call(func() {
+			tp, err := s.createTopic(fmt.Sprintf("t%d", i))
+			for _, name := range []string{"a", "b"} {
+				if err == nil {
+					_, err = tp.createChannel(name)
+				}
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil || t.Failed() {
+			t.Fatal("not made", err)
+		}
+	}
 }
 
 // createMany makes n topics with two channels each over one HTTP connection,

@@ -8,7 +8,7 @@ import (
 // What the program has besides what it may hold for its peers (--max-memory),
 // before the garbage collector works harder: its own data, and garbage.
 const (
-	nsqdRoom       = 24 << 20
+	nsqdRoom       = 16 << 20
 	nsqlookupdRoom = 10 << 20
 )
 
