@@ -220,15 +220,20 @@ func (s *Server) relieve() {
 }
 
 // room says whether the topic may take a message of n bytes. Those in files
-// need no memory.
+// need no memory. Others are counted at once, since many come in a turn, and
+// twice, since they are in a block of the journal until the turn ends; then
+// weigh finds what is left of that.
 func (t *topic) room(n int) error {
-	if t.onDisk || t.s.budget.has(int64(n)) {
+	if t.onDisk {
 		return nil
 	}
-	if t.s.relief.look() && t.s.budget.has(int64(n)) {
-		return nil
+	need := 2 * int64(n)
+	if !t.s.budget.has(need) && !(t.s.relief.look() && t.s.budget.has(need)) {
+		return errNoMemory
 	}
-	return errNoMemory
+	t.held += need
+	t.s.budget.add(need)
+	return nil
 }
 
 // weigh brings what the topic's messages hold in memory up to date: all of them
