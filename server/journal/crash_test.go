@@ -166,3 +166,35 @@ func TestSync_ThatFailedHasTheCursorFileWrittenAnew(t *testing.T) {
 		}
 	}
 }
+
+// A process that dies while a journal is removed leaves no message without what is
+// known of it: none that was finished comes back.
+func TestRemove_CutShortBringsNothingBack(t *testing.T) {
+	for seed := range uint64(20) {
+		disk := journaltest.New(rand.New(rand.NewPCG(seed, 1)))
+		j := openDamaged(t, disk, 64, nil)
+		c := j.CreateCursor("c", journal.CursorOptions{})
+		for range 5 {
+			j.Append(1, 0, []byte("message"))
+			var d journal.Delivery
+			if err := j.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			if ok, err := c.Next(1, 2, 1, &d); !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+			if err := errors.Join(c.Finish(d.Seq, 1), j.WriteEvents()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		disk.FailNext("removeall", journaltest.Torn(journaltest.ErrCrashed))
+		if err := j.Remove(); err == nil {
+			t.Fatal("the directory was not removed, and nobody said so")
+		}
+		disk.Kill()
+		j = openDamaged(t, disk, 64, nil)
+		if n := j.CreateCursor("new", journal.CursorOptions{}).Depth(); n != 0 {
+			t.Fatalf("seed %d: %d finished messages came back", seed, n)
+		}
+	}
+}
