@@ -117,7 +117,8 @@ var configNames = []string{
 	"auth_http_request_method", "auth_static", "http_client_connect_timeout", "http_client_request_timeout",
 	"statsd_address", "statsd_interval", "statsd_mem_stats", "statsd_prefix", "statsd_udp_packet_size",
 	"statsd_exclude_ephemeral", "e2e_processing_latency_percentiles", "e2e_processing_latency_window_time",
-	"enable_experiment", "max_memory", "max_topics_per_client", "max_channels_per_client", "requeue_on_disconnect",
+	"metrics_per_channel", "metrics_compat", "enable_experiment", "max_memory", "max_topics_per_client",
+	"max_channels_per_client", "strict", "requeue_on_disconnect",
 }
 
 // liteClose closes the connections of a client. Its messages come back as they

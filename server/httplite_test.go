@@ -3,6 +3,9 @@ package server
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -51,6 +54,23 @@ func TestLite_Config(t *testing.T) {
 	}
 	if len(list.Options) < len(configNames) { // log_level is not there, node_id is
 		t.Errorf("%d options, want %d", len(list.Options), len(configNames))
+	}
+}
+
+// TestLite_ConfigHasEveryName: config's switch and the list do not drift apart.
+func TestLite_ConfigHasEveryName(t *testing.T) {
+	source, err := os.ReadFile("httpconfig.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := regexp.MustCompile(`(?m)^\tcase "([a-z0-9_]+)":`).FindAllSubmatch(source, -1)
+	if len(cases) != len(configNames) {
+		t.Errorf("config knows %d names, the list has %d", len(cases), len(configNames))
+	}
+	for _, c := range cases {
+		if name := string(c[1]); !slices.Contains(configNames, name) {
+			t.Errorf("%s can be asked for and is not in the list", name)
+		}
 	}
 }
 
