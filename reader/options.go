@@ -170,8 +170,8 @@ type Options struct {
 	// again. It doubles up to MaxReconnectDelay, with jitter, until a
 	// connection has lasted a second; but while an nsqd has been gone for
 	// less than 5 s up to half a second only, and then up to a tenth of that
-	// time. 0 means 50 ms and 30 s, which are
-	// ours: NSQ's clients wait 15 s or longer.
+	// time. 0 means 50 ms and 30 s, which are ours: NSQ's clients wait 15 s
+	// or longer.
 	ReconnectDelay    time.Duration
 	MaxReconnectDelay time.Duration
 
