@@ -12,7 +12,7 @@ import (
 var ofReaders = []string{
 	"max_in_flight", "max_attempts", "default_requeue_delay", "max_requeue_delay", "max_backoff_duration", "backoff_strategy",
 	"backoff_multiplier", "lookupd_poll_interval", "lookupd_poll_jitter", "lookupd_poll_timeout", "low_rdy_idle_timeout",
-	"low_rdy_timeout", "rdy_redistribute_interval",
+	"low_rdy_timeout", "rdy_redistribute_interval", "skip_lookupd_authorization",
 }
 
 // Set sets an option by the name that NSQ's other clients give it, as

@@ -14,8 +14,9 @@ func TestOptions_SetByName(t *testing.T) {
 		t.Errorf("deflate-level,3: %v, %+v", err, o.Client)
 	}
 	for pair, want := range map[string]string{
-		"max-in-flight,9": "option max-in-flight: is an option of consumers",
-		"snapy":           "did you mean snappy?",
+		"max-in-flight,9":            "option max-in-flight: is an option of consumers",
+		"skip_lookupd_authorization": "is an option of consumers",
+		"snapy":                      "did you mean snappy?",
 	} {
 		if err := o.SetPair(pair); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: error %v, want %q", pair, err, want)
