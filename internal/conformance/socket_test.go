@@ -143,6 +143,17 @@ func (p *socketPeer) closed() bool {
 
 func (p *socketPeer) close() { p.c.Close() }
 
+// differs names the transcripts that NSQ's own nsqd 1.3.0 does not follow, and
+// why that is as it should be.
+var differs = map[string]string{
+	"http_config":    "enable_experiment can be asked for here, too",
+	"http_mpub":      "nsqd holds its messages back for output_buffer_timeout",
+	"http_pub":       "nsqd looks for what is due now and then, so it comes later",
+	"identify_again": "nsqd keeps the first heartbeat interval (T-7)",
+	"identify_reply": "topology_region and topology_zone came after 1.3.0",
+	"mpub":           "nsqd makes the topic of an MPUB without messages",
+}
+
 // TestNsqd plays the transcripts against the nsqd at NSQD_ADDR.
 func TestNsqd(t *testing.T) {
 	tcp, web := os.Getenv("NSQD_ADDR"), os.Getenv("NSQD_HTTP_ADDR")
@@ -157,6 +168,9 @@ func TestNsqd(t *testing.T) {
 			}
 			if len(s.options) > 0 {
 				t.Skip("needs an nsqd with other settings")
+			}
+			if why := differs[strings.TrimSuffix(filepath.Base(path), ".txt")]; why != "" {
+				t.Skip(why)
 			}
 			w := &socketWorld{t: t, tcp: tcp, web: web, activity: make(chan struct{}, 1)}
 			w.clean()
