@@ -165,11 +165,14 @@ func (j *Journal) Close() error {
 // when the journal is closed.
 const closeAfter = 16 << 10
 
-// closeEvents writes the last events.
+// closeEvents writes the last events, and where the journal ends: what is cut
+// off a file that nobody has open is missed then.
 func (j *Journal) closeEvents() error {
-	if l := &j.events; l.size-l.snapshot > closeAfter {
+	l := &j.events
+	if l.size-l.snapshot > closeAfter {
 		return l.rewrite(j)
 	}
+	l.due = l.due || l.blockEnd != j.end.pos
 	return j.WriteEvents()
 }
 

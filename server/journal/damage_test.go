@@ -340,6 +340,62 @@ func TestDamage_ZeroedPage(t *testing.T) {
 	goesOn(t, j, 400)
 }
 
+// A journal that was closed knows where it ended, even if it has never had a
+// cursor: a file cut between two records looks whole, and is missed.
+func TestDamage_FileCutBetweenRecordsAfterClose(t *testing.T) {
+	for _, cursor := range []bool{true, false} {
+		disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+		j := openDamaged(t, disk, 0, nil)
+		if cursor {
+			j.CreateCursor("c", journal.CursorOptions{})
+		}
+		for i := range 10 {
+			j.Append(int64(i), 0, fmt.Appendf(nil, "message %08d", i))
+			if err := j.Commit(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		disk.Cut(segments(disk)[0], headerSize+7*recordSize)
+		said := 0
+		j = openDamaged(t, disk, 0, func(slog.Level, string, ...any) { said++ })
+		if !cursor {
+			j.CreateCursor("c", journal.CursorOptions{})
+		}
+		if got := takeAll(t, j, j.Cursors()[0]); !slices.Equal(got, numbers(7)) {
+			t.Errorf("cursor %v: got %v", cursor, got)
+		}
+		if j.Corrupt() != 3 || said == 0 {
+			t.Errorf("cursor %v: %d messages are counted as lost, want 3; %d reports", cursor, j.Corrupt(), said)
+		}
+	}
+}
+
+// What ends in order writes nothing more about an end that is known.
+func TestClose_NotesTheEndOnce(t *testing.T) {
+	disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+	j := openDamaged(t, disk, 0, nil)
+	j.CreateCursor("c", journal.CursorOptions{})
+	j.Append(1, 0, []byte("x"))
+	sizes := []int{}
+	for range 3 {
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range disk.Files() {
+			if strings.Contains(name, "cursors") {
+				sizes = append(sizes, len(disk.Content(name)))
+			}
+		}
+		j = openDamaged(t, disk, 0, nil)
+	}
+	if len(sizes) != 3 || sizes[1] != sizes[0] || sizes[2] != sizes[0] {
+		t.Errorf("sizes of the cursor file after each end: %v", sizes)
+	}
+}
+
 func TestDamage_FileCutOff(t *testing.T) {
 	for _, logged := range []int{5, 100} {
 		disk := damaged(t, 0, logged, 100-logged)

@@ -77,7 +77,7 @@ func (p *replay) block(payload []byte) error {
 			return errBadEvent
 		}
 	}
-	p.j.end = end
+	p.j.end, p.j.events.blockEnd = end, end.pos
 	if p.j.follows() {
 		p.j.front = end
 	}
