@@ -1,14 +1,9 @@
 package client_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
-	"path"
-	"path/filepath"
-	"strings"
 	"testing"
+
+	"github.com/nsqloop/nsqloop/internal/checklist"
 )
 
 // The statements about a connection that NSQ's clients were found to share, by
@@ -79,44 +74,5 @@ var differently = map[int]string{
 }
 
 func TestStatements_EachHasATest(t *testing.T) {
-	there := tests(t)
-	for n := 123; n <= 179; n++ {
-		if (shown[n] == "") == (differently[n] == "") {
-			t.Errorf("statement %d: shown by %q, differently %q; want one of them", n, shown[n], differently[n])
-		}
-		for _, name := range strings.Fields(shown[n]) {
-			if !there[name] {
-				t.Errorf("statement %d: there is no test %s", n, name)
-			}
-		}
-	}
-	if got := len(shown) + len(differently); got != 179-123+1 {
-		t.Errorf("%d statements", got)
-	}
-}
-
-// tests are the tests of the repository, each as room.Test, where a room is the
-// last element of its directory.
-func tests(t *testing.T) map[string]bool {
-	t.Helper()
-	there := map[string]bool{}
-	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(name, "_test.go") {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		for _, decl := range f.Decls {
-			if fn, ok := decl.(*ast.FuncDecl); ok && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Test") {
-				there[path.Base(filepath.ToSlash(filepath.Dir(name)))+"."+fn.Name.Name] = true
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return there
+	checklist.List{Spans: [][2]int{{123, 179}}, Shown: shown, Differently: differently}.Check(t, "..")
 }

@@ -1,12 +1,9 @@
 package reader
 
 import (
-	"io/fs"
-	"os"
-	"path"
-	"regexp"
-	"strings"
 	"testing"
+
+	"github.com/nsqloop/nsqloop/internal/checklist"
 )
 
 // The statements about readers, 1 to 85, and about backoff, 205 to 236, that
@@ -174,57 +171,5 @@ var rulings = map[string]string{
 }
 
 func TestStatements_EachHasATest(t *testing.T) {
-	there := testNames(t)
-	check := func(what any, names string) {
-		t.Helper()
-		if names == "" {
-			t.Errorf("%v: no test", what)
-		}
-		for _, name := range strings.Fields(names) {
-			if !there[name] {
-				t.Errorf("%v: there is no test %s", what, name)
-			}
-		}
-	}
-	numbers := 0
-	for _, span := range [][2]int{{1, 85}, {205, 236}} {
-		for n := span[0]; n <= span[1]; n++ {
-			numbers++
-			if (shown[n] == "") == (differently[n] == "") {
-				t.Errorf("statement %d: shown by %q, differently %q; want one of them", n, shown[n], differently[n])
-			}
-		}
-	}
-	if got := len(shown) + len(differently); got != numbers {
-		t.Errorf("%d statements, want %d", got, numbers)
-	}
-	for n, names := range shown {
-		check(n, names)
-	}
-	for what, names := range rulings {
-		check(what, names)
-	}
-}
-
-// testNames are the tests of the repository, each as room.Test, where a room is
-// the last element of its directory.
-func testNames(t *testing.T) map[string]bool {
-	t.Helper()
-	declared := regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
-	there := map[string]bool{}
-	root := os.DirFS("..")
-	err := fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(name, "_test.go") {
-			return err
-		}
-		src, err := fs.ReadFile(root, name)
-		for _, found := range declared.FindAllSubmatch(src, -1) {
-			there[path.Base(path.Dir(name))+"."+string(found[1])] = true
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return there
+	checklist.List{Spans: [][2]int{{1, 85}, {205, 236}}, Shown: shown, Differently: differently, Rulings: rulings}.Check(t, "..")
 }

@@ -1,14 +1,9 @@
 package writer_test
 
 import (
-	"go/ast"
-	"go/parser"
-	"go/token"
-	"io/fs"
-	"path"
-	"path/filepath"
-	"strings"
 	"testing"
+
+	"github.com/nsqloop/nsqloop/internal/checklist"
 )
 
 // The statements about writers, 86 to 122, and about discovery and reconnecting,
@@ -112,57 +107,5 @@ var rulings = map[string]string{
 }
 
 func TestStatements_EachHasATest(t *testing.T) {
-	there := tests(t)
-	check := func(what any, names string) {
-		for _, name := range strings.Fields(names) {
-			if !there[name] {
-				t.Errorf("%v: there is no test %s", what, name)
-			}
-		}
-	}
-	numbers := 0
-	for _, span := range [][2]int{{86, 122}, {180, 204}} {
-		for n := span[0]; n <= span[1]; n++ {
-			numbers++
-			if (shown[n] == "") == (differently[n] == "") {
-				t.Errorf("statement %d: shown by %q, differently %q; want one of them", n, shown[n], differently[n])
-			}
-			check(n, shown[n])
-		}
-	}
-	if got := len(shown) + len(differently); got != numbers {
-		t.Errorf("%d statements, want %d", got, numbers)
-	}
-	for what, names := range rulings {
-		if names == "" {
-			t.Errorf("%s: no test", what)
-		}
-		check(what, names)
-	}
-}
-
-// tests are the tests of the repository, each as room.Test, where a room is the
-// last element of its directory.
-func tests(t *testing.T) map[string]bool {
-	t.Helper()
-	there := map[string]bool{}
-	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(name, "_test.go") {
-			return err
-		}
-		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
-		if err != nil {
-			return err
-		}
-		for _, decl := range f.Decls {
-			if fn, ok := decl.(*ast.FuncDecl); ok && fn.Recv == nil && strings.HasPrefix(fn.Name.Name, "Test") {
-				there[path.Base(filepath.ToSlash(filepath.Dir(name)))+"."+fn.Name.Name] = true
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return there
+	checklist.List{Spans: [][2]int{{86, 122}, {180, 204}}, Shown: shown, Differently: differently, Rulings: rulings}.Check(t, "..")
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
 )
 
@@ -126,7 +127,7 @@ func TestService_Sockets(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "ready", func() bool { return strings.Contains(log.String(), " ready ") })
+	testwait.Until(t, "ready", func() bool { return strings.Contains(log.String(), " ready ") })
 	if res, err := http.Get("http://" + addrs[0] + "/ping"); err != nil || res.StatusCode != 200 {
 		t.Errorf("HTTP: %v %v", res, err)
 	}

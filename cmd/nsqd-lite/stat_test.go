@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
 )
 
@@ -69,13 +70,13 @@ func TestTop_Frames(t *testing.T) {
 	s.Publish("small", "a")
 	s.Publish("large", "a", "b")
 	r := launch(t, "", "nsqd-lite", "top", "--interval=5ms", "--nsqd-http-address="+s.HTTPAddr())
-	until(t, "two tables", func() bool { return strings.Count(r.out.String(), "topic/channel") > 1 })
+	testwait.Until(t, "two tables", func() bool { return strings.Count(r.out.String(), "topic/channel") > 1 })
 	out := r.end()
 	if strings.Contains(out, "\x1b") || !strings.HasPrefix(out, "1 nsqd, 2 topics, 3 messages waiting") || strings.Index(out, "large") > strings.Index(out, "small") {
 		t.Errorf("printed\n%s", out)
 	}
 	r = launch(t, "", "nsqd-lite", "top", "--json", "--interval=5ms", "-n1", "--nsqd-http-address="+s.HTTPAddr())
-	until(t, "two tables", func() bool { return strings.Count(r.out.String(), "\n") > 1 })
+	testwait.Until(t, "two tables", func() bool { return strings.Count(r.out.String(), "\n") > 1 })
 	line, _, _ := strings.Cut(r.end(), "\n")
 	want := `"channels":[{"topic_name":"large","channel_name":"","depth":2,`
 	if !strings.HasPrefix(line, `{"nodes":["http://`) || !strings.Contains(line, want) || !strings.HasSuffix(line, `"in_per_second":0,"out_per_second":0}]}`) {

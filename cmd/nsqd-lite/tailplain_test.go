@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/server"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
 )
@@ -69,7 +70,7 @@ func TestTail_NSQsOwn(t *testing.T) {
 		t.Fatal(res, err)
 	}
 	r = launch(t, "", "nsqd-lite", "tail", "u", at, "--count=1")
-	until(t, "the tail's channel", func() bool { return len(topicStats(t, s, "u").Channels) == 2 })
+	testwait.Until(t, "the tail's channel", func() bool { return len(topicStats(t, s, "u").Channels) == 2 })
 	s.Publish("u", "new")
 	if out := r.wait(); out != "new\n" {
 		t.Errorf("beside a channel: %q", out)

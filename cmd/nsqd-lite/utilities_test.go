@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
 )
 
@@ -76,13 +77,13 @@ func TestNSQTail_Ephemeral(t *testing.T) {
 	s := nsqtest.Start(t)
 	s.Publish("t", "a", "b")
 	r := launch(t, "", "nsq_tail", "-topic=t", "--print-topic", "-nsqd-tcp-address", s.TCPAddr())
-	until(t, "two lines", func() bool { return r.out.String() == "t | a\nt | b\n" })
+	testwait.Until(t, "two lines", func() bool { return r.out.String() == "t | a\nt | b\n" })
 	channels := s.Topic("t").Channels
 	if len(channels) != 1 || !regexp.MustCompile(`^tail\d{6}#ephemeral$`).MatchString(channels[0].ChannelName) {
 		t.Errorf("channels %+v", channels)
 	}
 	r.end()
-	until(t, "no channel", func() bool { return len(s.Topic("t").Channels) == 0 })
+	testwait.Until(t, "no channel", func() bool { return len(s.Topic("t").Channels) == 0 })
 }
 
 // TestNSQTail_Count: -n ends after so many, and all of them are finished.
@@ -92,7 +93,7 @@ func TestNSQTail_Count(t *testing.T) {
 	if got := launch(t, "", "nsq_tail", "--topic=t", "-n", "3", "--channel=c", "--nsqd-tcp-address="+s.TCPAddr()).wait(); got != "a\nb\nc\n" {
 		t.Errorf("printed %q", got)
 	}
-	until(t, "one message left", func() bool {
+	testwait.Until(t, "one message left", func() bool {
 		c := s.Channel("t", "c")
 		return c.Depth == 1 && c.InFlightCount == 0 && c.RequeueCount == 0
 	})
@@ -154,7 +155,7 @@ func TestToHTTP_Flags(t *testing.T) {
 	if got := <-got; got != "b text/plain hello" {
 		t.Errorf("request %q", got)
 	}
-	until(t, "finished", func() bool { c := s.Channel("t", "nsq_to_http"); return c.MessageCount == 1 && c.InFlightCount == 0 })
+	testwait.Until(t, "finished", func() bool { c := s.Channel("t", "nsq_to_http"); return c.MessageCount == 1 && c.InFlightCount == 0 })
 	r.end()
 	if !strings.Contains(r.err.String(), "[nsq_to_http] ") || !strings.Contains(r.err.String(), "INFO: sent messages=1 failed=0") {
 		t.Errorf("log %s", r.err)
@@ -167,7 +168,7 @@ func TestToNSQ_Flags(t *testing.T) {
 	r := launch(t, "", "nsq_to_nsq", "--topic=t", "--nsqd-tcp-address="+from.TCPAddr(), "--destination-nsqd-tcp-address="+to.TCPAddr(),
 		"--destination-topic=there", "--require-json-field=a", "--whitelist-json-field=b", "--mode=round-robin", "--producer-opt=client_id,me")
 	from.Publish("t", `{"a":1,"b":2}`, "x")
-	until(t, "one copied", func() bool { return to.Topic("there").Depth == 1 })
+	testwait.Until(t, "one copied", func() bool { return to.Topic("there").Depth == 1 })
 	r.end()
 	if got := launch(t, "", "nsqd-lite", "sub", "there", "c", "-n=1", "--nsqd-tcp-address="+to.TCPAddr()).wait(); got != "{\"b\":2}\n" {
 		t.Errorf("copied %q", got)

@@ -7,7 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"github.com/nsqloop/nsqloop/internal/testwait"
 )
 
 // written are the lines of the files that match pattern.
@@ -26,20 +27,6 @@ func written(t *testing.T, pattern string) []string {
 		lines = append(lines, strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")...)
 	}
 	return lines
-}
-
-// until waits for ok.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline, again := time.After(30*time.Second), time.NewTicker(5*time.Millisecond)
-	defer again.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		case <-again.C:
-		}
-	}
 }
 
 // TestWalkthrough is the first text about NSQ that many people read, command by
@@ -61,14 +48,14 @@ func TestWalkthrough(t *testing.T) {
 	out := t.TempDir()
 	tool := start(t, dir, nil, "nsq_to_file", "--topic=test", "--output-dir="+out, "--lookupd-http-address="+lookupdHTTP)
 	want := []string{"hello world 1", "hello world 2", "hello world 3"}
-	until(t, "three lines", func() bool { return slices.Equal(written(t, filepath.Join(out, "test.*.log")), want) })
+	testwait.Until(t, "three lines", func() bool { return slices.Equal(written(t, filepath.Join(out, "test.*.log")), want) })
 	eventually(t, "http://"+page+"/api/topics/test/nsq_to_file", `"channel_name":"nsq_to_file","depth":0,`)
 	// A second later all is finished: nobody waits for the interval of 30 s.
 	eventually(t, "http://"+nsqdHTTP+"/stats?format=json", `"channel_name":"nsq_to_file","depth":0,"backend_depth":0,"in_flight_count":0,`)
 	tool.signal(syscall.SIGHUP)
 	post(t, "http://"+nsqdHTTP+"/put?topic=test", "hello world 4")
 	want = append(want, "hello world 4")
-	until(t, "the line after SIGHUP", func() bool { return slices.Equal(written(t, filepath.Join(out, "test.*.log")), want) })
+	testwait.Until(t, "the line after SIGHUP", func() bool { return slices.Equal(written(t, filepath.Join(out, "test.*.log")), want) })
 	for _, p := range []*program{tool, admin, nsqd, lookupd} {
 		p.signal(syscall.SIGTERM)
 		if code := p.exit(); code != exitOK {

@@ -40,9 +40,11 @@ var rooms = map[string]room{
 	"examples/internal/exampletest": {outside: "go.uber.org/goleak", not: "which example it runs"},
 	"examples/...":                  {ours: "client client/envelope client/lookup loop nsqprom reader reader/middleware reader/readertest server server/nsqtest writer", not: "anything a user cannot import"},
 
-	"internal/tidy":     {not: "anything but files"},
-	"internal/testcert": {not: "whose certificates it makes"},
-	"internal/mocknsqd": {ours: "internal/wire loop", not: "the SDK that it tests, the server that it stands for"},
+	"internal/tidy":      {not: "anything but files"},
+	"internal/testcert":  {not: "whose certificates it makes"},
+	"internal/testwait":  {not: "what is waited for"},
+	"internal/checklist": {not: "what the statements say"},
+	"internal/mocknsqd":  {ours: "internal/wire loop", not: "the SDK that it tests, the server that it stands for"},
 
 	"internal/badnet":      {ours: anything},
 	"internal/bench":       {ours: anything},
@@ -57,6 +59,7 @@ var mayReadClock = map[string]string{
 	"server/httpprofile.go":  "a CPU profile lasts as long as it is asked to, on the goroutine of its request",
 	"cmd/nsqd-lite/serve.go": "the drain timeout of a process bounds the loop itself",
 	"internal/bench":         "it measures real time, in a process of its own",
+	"internal/testwait":      "tests wait in real time for what is in another process",
 
 	"examples/graceful/main.go":     "it stands for work that takes a while",
 	"examples/inturn/main.go":       "the same",

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/server/admin"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
 )
@@ -87,20 +88,6 @@ func (p *page) ok(method, path, body string) {
 	}
 }
 
-// until waits for ok.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline, again := time.After(30*time.Second), time.NewTicker(5*time.Millisecond)
-	defer again.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		case <-again.C:
-		}
-	}
-}
-
 // keys are the keys of a JSON object, sorted.
 func keys(t *testing.T, text json.RawMessage) string {
 	t.Helper()
@@ -127,7 +114,7 @@ func cluster(t *testing.T) (d *nsqtest.Lookupd, one, two *nsqtest.Server, p *pag
 		s.Publish("orders", "a", "b", "c", "d", "e")
 	}
 	p = open(t, admin.Options{LookupdHTTPAddresses: []string{d.HTTPAddr()}})
-	until(t, "both nsqds are registered with the topic", func() bool {
+	testwait.Until(t, "both nsqds are registered with the topic", func() bool {
 		_, body := p.ask("GET", "/api/topics/orders", "")
 		return strings.Count(body, `"topic_name":"orders","channel_name":"billing"`) == 2+2+1 // by node twice, and the sum
 	})
@@ -264,7 +251,7 @@ func TestNSQAdmin_Acts(t *testing.T) {
 	}
 	two.Topic("orders")
 	p.ok("DELETE", "/api/topics/orders", "")
-	until(t, "nsqlookupd has forgotten the topic", func() bool {
+	testwait.Until(t, "nsqlookupd has forgotten the topic", func() bool {
 		res, err := http.Get("http://" + d.HTTPAddr() + "/topics")
 		if err != nil {
 			t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/loop"
 	"github.com/nsqloop/nsqloop/reader"
 	"github.com/nsqloop/nsqloop/server/admin"
@@ -45,7 +46,7 @@ func TestBrowser(t *testing.T) {
 	}
 	post(t, s.HTTPAddr(), "/channel/delete?topic=orders&channel=audit")
 	p := open(t, admin.Options{LookupdHTTPAddresses: []string{d.HTTPAddr()}})
-	until(t, "the nsqd is registered", func() bool {
+	testwait.Until(t, "the nsqd is registered", func() bool {
 		status, _ := p.ask("GET", "/api/topics/orders/billing", "")
 		return status == 200
 	})

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/server"
 	"github.com/nsqloop/nsqloop/server/admin"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
@@ -69,7 +70,7 @@ func TestEvents_OnlyWhatChanges(t *testing.T) {
 	post(t, s.HTTPAddr(), "/topic/create?topic=still")
 	post(t, s.HTTPAddr(), "/channel/create?topic=still&channel=c")
 	p := open(t, admin.Options{NSQDHTTPAddresses: []string{s.HTTPAddr()}})
-	until(t, "the topic is seen", func() bool { return strings.Contains(p.get("/api/v1/rows", nil), `"topic":"still"`) })
+	testwait.Until(t, "the topic is seen", func() bool { return strings.Contains(p.get("/api/v1/rows", nil), `"topic":"still"`) })
 	next := p.stream("/api/v1/events?tables=topics,channels", "")
 	first := next()
 	if !first.Full || len(first.Tables["topics"].Set) != 1 || len(first.Tables["channels"].Set) != 1 || len(first.Tables) != 2 {
@@ -134,7 +135,7 @@ func TestEvents_NumbersMove(t *testing.T) {
 		Depth []float64 `json:"depth"`
 		Step  int       `json:"step"`
 	}
-	until(t, "the depth is in the history", func() bool {
+	testwait.Until(t, "the depth is in the history", func() bool {
 		p.get("/api/v1/history?topic=t&channel=c", &h)
 		return h.Step == 5000 && len(h.Depth) > 1 && h.Depth[len(h.Depth)-1] == 500
 	})
@@ -158,7 +159,7 @@ func TestEvents_Limit(t *testing.T) {
 	for _, b := range bodies {
 		b.Close()
 	}
-	until(t, "there is room again", func() bool {
+	testwait.Until(t, "there is room again", func() bool {
 		res, err := http.Get(p.base + "/api/v1/events")
 		if err != nil {
 			t.Fatal(err)
@@ -244,7 +245,7 @@ func TestPage_Attention(t *testing.T) {
 	s, dead := nsqtest.Start(t), nsqtest.Start(t)
 	dead.Close()
 	p := open(t, admin.Options{NSQDHTTPAddresses: []string{s.HTTPAddr(), dead.HTTPAddr()}})
-	until(t, "the dead nsqd is told of", func() bool {
+	testwait.Until(t, "the dead nsqd is told of", func() bool {
 		body := p.get("/api/v1/rows?tables=attention,cluster", nil)
 		return strings.Contains(body, `"level":"bad"`) && strings.Contains(body, dead.HTTPAddr()) && strings.Contains(body, `"health":"bad"`)
 	})
@@ -327,7 +328,7 @@ func TestPage_PlainNSQD(t *testing.T) {
 	s.Publish("t", "a", "b", "c")
 	post(t, s.HTTPAddr(), "/channel/create?topic=t&channel=c")
 	p := open(t, admin.Options{NSQDHTTPAddresses: []string{plain.URL}})
-	until(t, "the topic is seen", func() bool {
+	testwait.Until(t, "the topic is seen", func() bool {
 		body := p.get("/api/v1/rows", nil)
 		return strings.Contains(body, `"topic":"t","channel":"c","depth":3,`) && strings.Contains(body, `"lite":""`)
 	})

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/reader"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
 )
@@ -156,7 +157,7 @@ func TestProxy_ResetsAfterSomeBytes(t *testing.T) {
 	if got, err := swap(c, "5678"); err == nil || len(got) > 2 {
 		t.Errorf("%q, %v, want an end after two more bytes at most", got, err)
 	}
-	waitFor(t, "no connection", func() bool { return p.Connections() == 0 })
+	testwait.Until(t, "no connection", func() bool { return p.Connections() == 0 })
 }
 
 func TestProxy_ResetHalfCloseRefuse(t *testing.T) {
@@ -211,24 +212,9 @@ func TestFaults_ClientsComeBack(t *testing.T) {
 	s.Publish("t", "second")
 	c.all("second")
 	s.Kill()
-	waitFor(t, "no connection", func() bool { return p.Connections() == 0 })
+	testwait.Until(t, "no connection", func() bool { return p.Connections() == 0 })
 	s.Restart()
 	s.Publish("t", "third")
 	c.all("third")
 	s.WaitDepth("t", "c", 0)
-}
-
-// waitFor waits for a condition.
-func waitFor(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	end := time.After(20 * time.Second)
-	again := time.NewTicker(2 * time.Millisecond)
-	defer again.Stop()
-	for !ok() {
-		select {
-		case <-again.C:
-		case <-end:
-			t.Fatalf("%s: not after 20 s", what)
-		}
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/loop"
 	"github.com/nsqloop/nsqloop/reader"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
@@ -80,7 +81,7 @@ func (c *consumer) all(bodies ...string) {
 // deferred waits until a message is deferred.
 func (c *consumer) deferred(s *nsqtest.Server) {
 	c.t.Helper()
-	waitFor(c.t, "a deferred message", func() bool { return s.Channel("t", "c").DeferredCount == 1 })
+	testwait.Until(c.t, "a deferred message", func() bool { return s.Channel("t", "c").DeferredCount == 1 })
 }
 
 func TestServer_RestartKeepsWhatWasAcknowledged(t *testing.T) {

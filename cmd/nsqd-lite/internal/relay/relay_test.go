@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/cmd/nsqd-lite/internal/pick"
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/loop"
 	"github.com/nsqloop/nsqloop/reader"
 	"github.com/nsqloop/nsqloop/server"
@@ -42,19 +43,6 @@ func relay(t *testing.T, s *nsqtest.Server, set func(*Options)) {
 	})
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline, again := time.After(30*time.Second), time.NewTicker(2*time.Millisecond)
-	defer again.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		case <-again.C:
-		}
-	}
-}
-
 // left says whether n messages of the channel are not finished.
 func left(s *nsqtest.Server, topic string, n int) bool {
 	c := s.Channel(topic, "nsq_to_nsq")
@@ -68,15 +56,15 @@ func TestRelay_Copies(t *testing.T) {
 	relay(t, from, func(o *Options) { o.NSQDs, o.Topics = []string{to.TCPAddr()}, []string{"t", "u"} })
 	from.Publish("t", "a", "b")
 	from.Publish("u", "c")
-	eventually(t, "all copied", func() bool { return to.Topic("t").Depth == 2 && to.Topic("u").Depth == 1 })
-	eventually(t, "all finished", func() bool { return left(from, "t", 0) && left(from, "u", 0) })
+	testwait.Until(t, "all copied", func() bool { return to.Topic("t").Depth == 2 && to.Topic("u").Depth == 1 })
+	testwait.Until(t, "all finished", func() bool { return left(from, "t", 0) && left(from, "u", 0) })
 
 	// Without an answer there is no FIN, and the message goes back.
 	from = nsqtest.Start(t)
 	strict := nsqtest.Start(t, func(o *server.Options) { o.MaxMsgSize = 3 }) // it refuses what follows
 	relay(t, from, func(o *Options) { o.NSQDs, o.Destination = []string{strict.TCPAddr()}, "there" })
 	from.Publish("t", "too large")
-	eventually(t, "requeued", func() bool { return from.Channel("t", "nsq_to_nsq").RequeueCount > 2 })
+	testwait.Until(t, "requeued", func() bool { return from.Channel("t", "nsq_to_nsq").RequeueCount > 2 })
 	if !left(from, "t", 1) {
 		t.Errorf("finished without an OK: %+v", from.Channel("t", "nsq_to_nsq"))
 	}
@@ -89,7 +77,7 @@ func TestRelay_FailsOver(t *testing.T) {
 	gone.Close()
 	relay(t, from, func(o *Options) { o.NSQDs = []string{gone.TCPAddr(), to.TCPAddr()} })
 	from.Publish("t", "a", "b", "c")
-	eventually(t, "all copied", func() bool { return to.Topic("t").Depth == 3 && left(from, "t", 0) })
+	testwait.Until(t, "all copied", func() bool { return to.Topic("t").Depth == 3 && left(from, "t", 0) })
 }
 
 func TestRelay_Filters(t *testing.T) {
@@ -98,9 +86,9 @@ func TestRelay_Filters(t *testing.T) {
 		o.NSQDs, o.Filter = []string{to.TCPAddr()}, Filter{RequireField: "kind", RequireValue: "x", Whitelist: []string{"n"}}
 	})
 	from.Publish("t", "no JSON", `{"kind":"y"}`, `{"n":1}`, `{"kind":"x","n":2}`)
-	eventually(t, "one copied", func() bool { return to.Topic("t").Depth == 1 })
+	testwait.Until(t, "one copied", func() bool { return to.Topic("t").Depth == 1 })
 	// The one without the field stays in the channel, where somebody may look.
-	eventually(t, "the others dropped", func() bool { return left(from, "t", 1) && from.Channel("t", "nsq_to_nsq").RequeueCount > 0 })
+	testwait.Until(t, "the others dropped", func() bool { return left(from, "t", 1) && from.Channel("t", "nsq_to_nsq").RequeueCount > 0 })
 }
 
 func TestOptions_Check(t *testing.T) {

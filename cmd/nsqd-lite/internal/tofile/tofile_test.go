@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/client"
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/loop"
 	"github.com/nsqloop/nsqloop/reader"
 	"github.com/nsqloop/nsqloop/server"
@@ -72,24 +73,10 @@ func newWorld(t *testing.T, s *nsqtest.Server, dir string, set func(*Options)) *
 	return w
 }
 
-// eventually waits until ok.
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline, again := time.After(30*time.Second), time.NewTicker(2*time.Millisecond)
-	defer again.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		case <-again.C:
-		}
-	}
-}
-
 // unfinished waits until the channel holds so many messages that are in flight.
 func (w *world) unfinished(n int) {
 	w.t.Helper()
-	eventually(w.t, "messages in flight", func() bool {
+	testwait.Until(w.t, "messages in flight", func() bool {
 		c := w.s.Channel("t", "nsq_to_file")
 		return c.InFlightCount == n && c.Depth == 0
 	})
@@ -115,7 +102,7 @@ func TestArchiver_FinishesAfterSync(t *testing.T) {
 	close(sync)
 	w.unfinished(0)
 	s.Publish("t", "b", "c")
-	eventually(t, "three lines", func() bool { return slices.Equal(w.contents(), []string{"t.box.day.log: a|b|c|"}) })
+	testwait.Until(t, "three lines", func() bool { return slices.Equal(w.contents(), []string{"t.box.day.log: a|b|c|"}) })
 	w.unfinished(2)
 	w.a.Reopen()
 	w.unfinished(0)
@@ -136,13 +123,13 @@ func TestArchiver_KilledBeforeSync(t *testing.T) {
 	dir := t.TempDir()
 	w := newWorld(t, s, dir, nil)
 	s.Publish("t", "a")
-	eventually(t, "a", func() bool { return slices.Equal(w.contents(), []string{"t.box.day.log: a|"}) })
+	testwait.Until(t, "a", func() bool { return slices.Equal(w.contents(), []string{"t.box.day.log: a|"}) })
 	w.unfinished(0)
 	s.Publish("t", "b", "c")
-	eventually(t, "b and c", func() bool { return slices.Equal(w.contents(), []string{"t.box.day.log: a|b|c|"}) })
+	testwait.Until(t, "b and c", func() bool { return slices.Equal(w.contents(), []string{"t.box.day.log: a|b|c|"}) })
 	w.kill()
 	again := newWorld(t, s, dir, func(o *Options) { o.IdleSync = time.Millisecond })
-	eventually(t, "b and c again", func() bool {
+	testwait.Until(t, "b and c again", func() bool {
 		got := w.contents()[0]
 		return strings.Count(got, "b|") == 2 && strings.Count(got, "c|") == 2 && strings.Count(got, "a|") == 1
 	})
@@ -155,20 +142,20 @@ func TestArchiver_SyncsInTime(t *testing.T) {
 	s := nsqtest.Start(t)
 	w := newWorld(t, s, t.TempDir(), func(o *Options) { o.Consumer.MaxInFlight = 2 })
 	s.Publish("t", "a", "b", "c", "d", "e", "f", "g")
-	eventually(t, "all but one are finished", func() bool { return s.Channel("t", "nsq_to_file").InFlightCount <= 1 && len(w.contents()) == 1 })
+	testwait.Until(t, "all but one are finished", func() bool { return s.Channel("t", "nsq_to_file").InFlightCount <= 1 && len(w.contents()) == 1 })
 	w.kill()
 
 	s = nsqtest.Start(t)
 	w = newWorld(t, s, t.TempDir(), func(o *Options) { o.IdleSync = time.Millisecond })
 	s.Publish("t", "a", "b", "c")
-	eventually(t, "all finished", func() bool { return s.Channel("t", "nsq_to_file").MessageCount == 3 })
+	testwait.Until(t, "all finished", func() bool { return s.Channel("t", "nsq_to_file").MessageCount == 3 })
 	w.unfinished(0)
 	w.kill()
 
 	s = nsqtest.Start(t)
 	w = newWorld(t, s, t.TempDir(), func(o *Options) { o.SyncInterval = 5 * time.Millisecond })
 	s.Publish("t", "a", "b", "c")
-	eventually(t, "all finished", func() bool { return s.Channel("t", "nsq_to_file").MessageCount == 3 })
+	testwait.Until(t, "all finished", func() bool { return s.Channel("t", "nsq_to_file").MessageCount == 3 })
 	w.unfinished(0)
 }
 
@@ -210,10 +197,10 @@ func TestArchiver_Discovers(t *testing.T) {
 			}
 		}
 	})
-	eventually(t, "the first topic", func() bool { return slices.Equal(w.contents(), []string{"orders.box.day.log: a|"}) })
+	testwait.Until(t, "the first topic", func() bool { return slices.Equal(w.contents(), []string{"orders.box.day.log: a|"}) })
 	s.Publish("ordinary", "c")
 	found <- []string{"orders", "ordinary"}
-	eventually(t, "the second topic", func() bool {
+	testwait.Until(t, "the second topic", func() bool {
 		return slices.Equal(w.contents(), []string{"orders.box.day.log: a|", "ordinary.box.day.log: c|"})
 	})
 	if err := w.stop(); err != nil {

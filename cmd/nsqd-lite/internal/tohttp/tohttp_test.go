@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/cmd/nsqd-lite/internal/pick"
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/loop"
 	"github.com/nsqloop/nsqloop/reader"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
@@ -85,23 +86,10 @@ func send(t *testing.T, s *nsqtest.Server, set func(*Options)) {
 	})
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline, again := time.After(30*time.Second), time.NewTicker(2*time.Millisecond)
-	defer again.Stop()
-	for !ok() {
-		select {
-		case <-deadline:
-			t.Fatalf("never: %s", what)
-		case <-again.C:
-		}
-	}
-}
-
 // finished waits until n messages of the channel are finished and none is left.
 func finished(t *testing.T, s *nsqtest.Server, n uint64) {
 	t.Helper()
-	eventually(t, "all finished", func() bool {
+	testwait.Until(t, "all finished", func() bool {
 		c := s.Channel("t", "nsq_to_http")
 		return c.MessageCount == n && c.Depth == 0 && c.InFlightCount == 0 && c.DeferredCount == 0
 	})
