@@ -32,7 +32,7 @@ func (r *Reader) AddNSQD(addr string) error {
 }
 
 // RemoveNSQD takes back AddNSQD or an address of Options.NSQDs, and returns
-// ErrUnknown when it is neither. What is in flight there may still be
+// ErrNotThere when it is neither. What is in flight there may still be
 // answered; then the connection closes. A connection to an nsqd that
 // nsqlookupd names stays.
 func (r *Reader) RemoveNSQD(addr string) error {
@@ -40,7 +40,7 @@ func (r *Reader) RemoveNSQD(addr string) error {
 	defer r.config.Unlock()
 	i := slices.Index(r.nsqds, addr)
 	if i < 0 {
-		return fmt.Errorf("remove nsqd %s: %w", addr, ErrUnknown)
+		return fmt.Errorf("remove nsqd %s: %w", addr, ErrNotThere)
 	}
 	err := r.do(func() {
 		n := r.find(addr)
@@ -83,7 +83,7 @@ func (r *Reader) AddLookupd(addr string) error {
 }
 
 // RemoveLookupd takes back AddLookupd or an address of Options.Lookupds. It
-// returns ErrUnknown when it is neither, and ErrLastLookupd for the last one.
+// returns ErrNotThere when it is neither, and ErrLastLookupd for the last one.
 // Connections to what it has named stay.
 func (r *Reader) RemoveLookupd(addr string) error {
 	at, err := lookup.Parse(addr)
@@ -95,7 +95,7 @@ func (r *Reader) RemoveLookupd(addr string) error {
 	i := slices.Index(r.lookupds, at)
 	switch {
 	case i < 0:
-		return fmt.Errorf("remove lookupd %s: %w", addr, ErrUnknown)
+		return fmt.Errorf("remove lookupd %s: %w", addr, ErrNotThere)
 	case len(r.lookupds) == 1:
 		return fmt.Errorf("remove lookupd %s: %w", addr, ErrLastLookupd)
 	}

@@ -79,8 +79,8 @@ func TestReader_AddressesAreUnique_65_66_78(t *testing.T) {
 	if err := r.AddNSQD(b.addr); !errors.Is(err, ErrDuplicate) {
 		t.Errorf("adding it again: %v, want ErrDuplicate", err)
 	}
-	if err := r.RemoveNSQD("other:4150"); !errors.Is(err, ErrUnknown) {
-		t.Errorf("removing another: %v, want ErrUnknown", err)
+	if err := r.RemoveNSQD("other:4150"); !errors.Is(err, ErrNotThere) {
+		t.Errorf("removing another: %v, want ErrNotThere", err)
 	}
 	if err := r.AddNSQD("no port"); err == nil {
 		t.Error("a bad address was added")

@@ -17,8 +17,8 @@ var (
 	// ErrDuplicate is returned when an address is added that was added before.
 	ErrDuplicate = errors.New("the address is there already")
 
-	// ErrUnknown is returned when an address is removed that was never added.
-	ErrUnknown = errors.New("the address is not there")
+	// ErrNotThere is returned when an address is removed that was never added.
+	ErrNotThere = errors.New("the address is not there")
 
 	// ErrLastLookupd is returned when the last nsqlookupd is removed: a
 	// reader without any would never learn of a new nsqd.

@@ -219,7 +219,7 @@ func TestReader_AddAndRemoveLookupd_202_204(t *testing.T) {
 	if len(w.lookups.asked) != 2 {
 		t.Errorf("asked %v: adding twice has an effect", w.lookups.asked)
 	}
-	if err := r.RemoveLookupd("l3:4161"); !errors.Is(err, ErrUnknown) {
+	if err := r.RemoveLookupd("l3:4161"); !errors.Is(err, ErrNotThere) {
 		t.Errorf("removing an unknown one: %v", err)
 	}
 	if err := r.RemoveLookupd("l1:4161"); err != nil {
