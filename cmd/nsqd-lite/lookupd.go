@@ -82,11 +82,7 @@ func runLookupd(p process, args []string) int {
 		err = s.check(fs)
 	}
 	if err != nil {
-		fmt.Fprintf(p.stderr, "%s: %v\n", role, err)
-		if code == exitUsage {
-			fmt.Fprintln(p.stderr, "usage: nsqlookupd [flags]; nsqlookupd -h lists the flags")
-		}
-		return code
+		return p.misused(role, err, code)
 	}
 	if s.version {
 		fmt.Fprintln(p.stdout, roleBanner(role))

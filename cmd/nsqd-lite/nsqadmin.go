@@ -141,11 +141,7 @@ func runAdmin(p process, args []string) int {
 		}
 	}
 	if err != nil {
-		fmt.Fprintf(p.stderr, "%s: %v\n", role, err)
-		if code == exitUsage {
-			fmt.Fprintln(p.stderr, "usage: nsqadmin [flags]; nsqadmin -h lists the flags")
-		}
-		return code
+		return p.misused(role, err, code)
 	}
 	if s.version {
 		fmt.Fprintln(p.stdout, roleBanner(role))

@@ -98,6 +98,15 @@ func roleBanner(role string) string {
 	return fmt.Sprintf("%s v%s (built w/%s)", role, server.Version, runtime.Version())
 }
 
+// misused says what is wrong with a role's options, and returns code.
+func (p process) misused(role string, err error, code int) int {
+	fmt.Fprintf(p.stderr, "%s: %v\n", role, err)
+	if code == exitUsage {
+		fmt.Fprintf(p.stderr, "usage: %[1]s [flags]; %[1]s -h lists the flags\n", role)
+	}
+	return code
+}
+
 func liteBanner() string {
 	of := commit()
 	if of != "" {

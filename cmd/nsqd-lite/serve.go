@@ -31,11 +31,7 @@ func runNSQD(p process, args []string) int {
 		if s != nil && s.checkConfig {
 			code = exitUsage
 		}
-		fmt.Fprintf(p.stderr, "nsqd: %v\n", err)
-		if code == exitUsage {
-			fmt.Fprintln(p.stderr, "usage: nsqd [flags]; nsqd -h lists the flags")
-		}
-		return code
+		return p.misused("nsqd", err, code)
 	}
 	if s.version {
 		fmt.Fprintln(p.stdout, roleBanner("nsqd"))
