@@ -15,6 +15,7 @@ type segment struct {
 	end   int64  // position behind its last record
 	refs  int    // outstanding messages, of all cursors, whose record is here
 	moved bool   // some of its records were copied to the tail: see stragglers.go
+	dense int    // refs with which it was found to be full of what is outstanding, 0 when it was not
 	file  File   // nil when closed
 
 	newest int64 // when sealed: about when its last message was published, 0 if not known

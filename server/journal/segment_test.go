@@ -151,6 +151,34 @@ func TestSegment_StragglersDoNotPinMany(t *testing.T) {
 	}
 }
 
+// TestSegment_FullOnesAreNotCopied: messages that are all in flight stay where
+// they are, in files and in memory, until most of them are finished.
+func TestSegment_FullOnesAreNotCopied(t *testing.T) {
+	j := opened(t, journal.Options{FS: journal.Memory(), SegmentBytes: 4 << 10})
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	var flying []journal.Delivery
+	for i := range 1000 {
+		put(t, j, 100, 0)
+		flying = append(flying, next(t, c, 1, 100))
+		flush(t, j)
+		// A record has 24 bytes besides its body, a file 32 besides its records.
+		if most := int64(i+1)*(100+24) + int64(j.Segments())*32; j.Bytes() > most {
+			t.Fatalf("%d bytes are kept of %d that were published: something was copied", j.Bytes(), most)
+		}
+	}
+	for i, d := range flying {
+		if i%40 != 0 {
+			if err := c.Finish(d.Seq, 1); err != nil {
+				t.Fatal(err)
+			}
+			flush(t, j)
+		}
+	}
+	if j.Segments() > 8 {
+		t.Errorf("%d stragglers keep %d segments", 1000/40, j.Segments())
+	}
+}
+
 // TestSegment_FullDisk: refused messages never appear, nothing is lost, and
 // consuming makes room again.
 func TestSegment_FullDisk(t *testing.T) {

@@ -9,10 +9,12 @@ import (
 // A sealed segment stays as long as one message in it is outstanding. A few
 // stragglers, deferred for a day or never finished, could so keep a whole
 // journal on disk. When several segments are kept by few messages each, those
-// messages are copied to the tail, and the segments go.
+// messages are copied to the tail, and the segments go. A segment that is full
+// of what is outstanding stays: copying it gains nothing, and costs its size.
 const (
 	stragglerSegments = 4    // so many pinned segments are left in peace
 	stragglersMax     = 4096 // a segment with more outstanding messages is not one of stragglers
+	stragglersShare   = 4    // nor is one of whose bytes more than this part is outstanding: a fourth
 )
 
 // moveStragglers copies the outstanding messages out of segments that nothing
@@ -20,11 +22,15 @@ const (
 func (j *Journal) moveStragglers(low int64) {
 	var pinned []*segment
 	for _, s := range j.segments[:len(j.segments)-1] {
-		if s.end <= low && s.refs > 0 && s.refs <= stragglersMax && !s.moved && !j.retain.holds(s) {
+		few := s.refs > 0 && s.refs <= stragglersMax && (s.dense == 0 || s.refs <= s.dense/2)
+		if few && s.end <= low && !s.moved && !j.retain.holds(s) {
 			pinned = append(pinned, s)
 		}
 	}
 	if len(pinned) <= stragglerSegments || j.tail != j.end || j.syncing.Load() != 0 {
+		return
+	}
+	if pinned = j.sparse(pinned); len(pinned) <= stragglerSegments {
 		return
 	}
 	copies := make(map[int64]place) // old position to what was copied where
@@ -63,7 +69,36 @@ func (j *Journal) moveStragglers(low int64) {
 		s.moved = true
 	}
 	j.advance()
+	j.trim()
 	j.reclaimable = true
+}
+
+// sparse returns those of some segments of whose bytes few are outstanding. The
+// others are looked at again when half of their messages are finished.
+func (j *Journal) sparse(segments []*segment) []*segment {
+	live := make(map[*segment]int64)
+	seen := make(map[int64]bool) // by position: cursors share records
+	for _, c := range j.cursors {
+		c.out.each(func(slot uint32) {
+			pos := c.out.get(slot).pos
+			s := j.segmentAt(pos)
+			if seen[pos] || !slices.Contains(segments, s) {
+				return
+			}
+			seen[pos] = true
+			var r record
+			if j.readRecord(pos, &j.scratch, &r) == nil {
+				live[s] += int64(r.size)
+			}
+		})
+	}
+	return slices.DeleteFunc(segments, func(s *segment) bool {
+		s.dense = 0
+		if stragglersShare*live[s] > s.end-s.base {
+			s.dense = s.refs
+		}
+		return s.dense > 0
+	})
 }
 
 // syncCopies makes what was just written to the tail segment durable.
