@@ -174,8 +174,7 @@ func (c *conn) run(p []byte) (n int) {
 		size, err := wire.ReadCommand(p[n:], &c.rules, cmd)
 		switch {
 		case err != nil:
-			c.s.measures.commands[0]++
-			c.s.measures.refused[0]++
+			c.s.measures.refuse(0)
 			c.refuse(err)
 			return n
 		case size == 0:
@@ -191,8 +190,7 @@ func (c *conn) run(p []byte) (n int) {
 				return n
 			}
 			if err != nil {
-				c.s.measures.commands[cmd.Verb]++
-				c.s.measures.refused[cmd.Verb]++
+				c.s.measures.refuse(cmd.Verb)
 				c.refuse(err)
 				return n
 			}

@@ -22,6 +22,12 @@ func (m *measures) init() {
 	m.syncs.counts = make([]uint64, len(m.syncs.bounds))
 }
 
+// refuse counts a command that was not carried out.
+func (m *measures) refuse(v wire.Verb) {
+	m.commands[v]++
+	m.refused[v]++
+}
+
 // copy is a snapshot for another goroutine, without the flights.
 func (m *measures) copy() *measures {
 	c := &measures{commands: m.commands, refused: m.refused, e2e: m.e2e, syncs: m.syncs}
