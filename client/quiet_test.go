@@ -1,36 +1,23 @@
 package client_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/loop"
 	"github.com/nsqloop/nsqloop/reader"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
 	"github.com/nsqloop/nsqloop/writer"
 )
 
-// safeBuffer is a buffer for several goroutines.
-type safeBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *safeBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
 // At info a program says that it is connected and subscribed, and nothing of the
 // messages that flow.
 func TestLogs_QuietWhileMessagesFlow(t *testing.T) {
 	s := nsqtest.Start(t)
-	var out safeBuffer
+	var out testwait.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
 	l, err := loop.New(loop.Options{Logger: log, SlowCallback: -1})
 	if err != nil {
@@ -62,9 +49,9 @@ func TestLogs_QuietWhileMessagesFlow(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Split(strings.TrimSpace(out.b.String()), "\n")
+	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
 	for _, want := range []string{"msg=connected", "msg=subscribed"} {
-		if !strings.Contains(out.b.String(), want) {
+		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in %q", want, lines)
 		}
 	}

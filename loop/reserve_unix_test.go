@@ -3,14 +3,14 @@
 package loop
 
 import (
-	"bytes"
 	"errors"
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"github.com/nsqloop/nsqloop/internal/testwait"
 )
 
 // TestKeepReserve: peers wait while there are descriptors left for files alone,
@@ -20,7 +20,7 @@ func TestKeepReserve(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := &lockedBuffer{}
+	log := &testwait.Buffer{}
 	l := KeepReserve(ln, slog.New(slog.NewTextHandler(log, nil))).(*reserveListener)
 	if l.limit < 64 {
 		t.Fatalf("descriptors from %d on are reserved", l.limit)
@@ -60,7 +60,7 @@ func TestKeepReserve(t *testing.T) {
 		}
 	}
 	in := []net.Conn{let()}
-	log.waitFor(t, errReserve.Error())
+	log.Await(t, errReserve.Error())
 	for len(accepted) > 0 {
 		in = append(in, let())
 	}
@@ -97,7 +97,7 @@ func TestKeepReserve_CloseEndsAWait(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := &lockedBuffer{}
+	log := &testwait.Buffer{}
 	l := KeepReserve(ln, slog.New(slog.NewTextHandler(log, nil))).(*reserveListener)
 	l.limit = 1
 	ended := make(chan error, 1)
@@ -110,43 +110,12 @@ func TestKeepReserve_CloseEndsAWait(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	log.waitFor(t, errReserve.Error())
+	log.Await(t, errReserve.Error())
 	l.Close()
 	if err := <-ended; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Accept ends with %v", err)
 	}
 	if _, err := nc.Read(make([]byte, 1)); err == nil {
 		t.Error("a peer that waited was not closed")
-	}
-}
-
-// lockedBuffer is a log that can be waited for.
-type lockedBuffer struct {
-	mu sync.Mutex // written where connections are accepted
-	b  bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
-func (b *lockedBuffer) waitFor(t *testing.T, want string) {
-	t.Helper()
-	deadline, again := time.After(30*time.Second), time.NewTicker(time.Millisecond)
-	defer again.Stop()
-	for !strings.Contains(b.String(), want) {
-		select {
-		case <-deadline:
-			t.Fatalf("the log has no %q:\n%s", want, b)
-		case <-again.C:
-		}
 	}
 }

@@ -69,7 +69,7 @@ func TestReader_ConnectionEvents_67_68(t *testing.T) {
 func TestReader_AddressesAreUnique_65_66_78(t *testing.T) {
 	w := newWorld(t, looptest.Options{})
 	b := w.broker("nsqd")
-	w.lookups.names("lookup:4161", b.addr)
+	w.lookups.Name("lookup:4161", b.addr)
 	r := w.reader(Options{NSQDs: []string{b.addr}, Lookupds: []string{"lookup:4161"}})
 	w.connected(r, 1)
 	w.Run(5 * time.Minute)

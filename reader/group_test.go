@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/mocklookupd"
 	"github.com/nsqloop/nsqloop/loop/looptest"
 	"github.com/nsqloop/nsqloop/server"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
@@ -64,7 +65,7 @@ func (w *groupWorld) group(o GroupOptions) *Group {
 		}
 		return inner(m)
 	}
-	o.HTTPClient = &http.Client{Transport: &w.lookups}
+	o.HTTPClient = &http.Client{Transport: w.lookups}
 	o.Logger = slog.New(slog.NewTextHandler(&w.log, nil))
 	g, err := NewGroup(w.l, o)
 	if err != nil {
@@ -238,8 +239,8 @@ func TestGroup_PauseAndBudgetChange(t *testing.T) {
 
 // names makes nsqlookupd name topics, each at the given addresses.
 func (w *groupWorld) names(topics []string, addrs ...string) {
-	w.lookups.answers["l:4161"] = func() (int, string) {
-		return 200, strings.Replace(producers(addrs...), "{", fmt.Sprintf(`{"topics":[%s],`, strings.Join(quoted(topics), ",")), 1)
+	w.lookups.Answers["l:4161"] = func() (int, string) {
+		return 200, strings.Replace(mocklookupd.Producers(addrs...), "{", fmt.Sprintf(`{"topics":[%s],`, strings.Join(quoted(topics), ",")), 1)
 	}
 }
 
@@ -295,13 +296,13 @@ func TestGroup_TopicsThatMatchComeAndGo(t *testing.T) {
 			n.conn.client.Close()
 		}
 	})
-	w.lookups.answers["l:4161"] = func() (int, string) {
+	w.lookups.Answers["l:4161"] = func() (int, string) {
 		return 200, `{"topics":["orders.us","orders.asia"],"producers":[]}`
 	}
 	w.Run(time.Minute)
 	want("fixed orders.us orders.asia")
 	w.check(g)
-	w.lookups.answers["l:4161"] = func() (int, string) { return 500, "oops" }
+	w.lookups.Answers["l:4161"] = func() (int, string) { return 500, "oops" }
 	w.Run(time.Minute)
 	want("fixed orders.us orders.asia")
 	if !strings.Contains(w.log.String(), "topic left: nobody has it") {
@@ -355,7 +356,7 @@ func TestGroup_MaxTopics(t *testing.T) {
 	if n := strings.Count(w.log.String(), "too many"); n != 1 {
 		t.Errorf("logged %d times, want once", n)
 	}
-	w.lookups.answers["l:4161"] = func() (int, string) { return 500, "oops" }
+	w.lookups.Answers["l:4161"] = func() (int, string) { return 500, "oops" }
 	w.Run(time.Minute)
 	if !slices.ContainsFunc(failed, func(s string) bool { return strings.HasPrefix(s, "looking for topics: ") }) {
 		t.Errorf("reported are %q", failed)

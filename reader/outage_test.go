@@ -42,11 +42,11 @@ func newOutage(t *testing.T, seed uint64, discovered bool, heartbeat time.Durati
 	o := Options{
 		Topic: "t", Channel: "c", MaxInFlight: 10,
 		Client:     client.Options{HeartbeatInterval: heartbeat},
-		HTTPClient: &http.Client{Transport: &w.lookups},
+		HTTPClient: &http.Client{Transport: w.lookups},
 		Handler:    func(*Message) error { w.last = w.Now(); return nil },
 	}
 	if discovered {
-		w.lookups.names("l:4161", "nsqd:4150")
+		w.lookups.Name("l:4161", "nsqd:4150")
 		o.Lookupds = []string{"l:4161"}
 	} else {
 		o.NSQDs = []string{"nsqd:4150"}

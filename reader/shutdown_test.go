@@ -144,15 +144,15 @@ func TestReader_CloseDuringConnecting_69(t *testing.T) {
 func TestReader_CloseStopsReconnects_70_75(t *testing.T) {
 	w := newWorld(t, looptest.Options{})
 	b := w.broker("nsqd")
-	w.lookups.names("lookup:4161", b.addr, "nowhere:4150")
+	w.lookups.Name("lookup:4161", b.addr, "nowhere:4150")
 	r := w.reader(Options{NSQDs: []string{b.addr, "other:4150"}, Lookupds: []string{"lookup:4161"}})
 	w.connected(r, 1)
 	b.on(b.mock.Cut)
 	w.Run(time.Millisecond)
 	w.l.Do(func() { r.Close() })
-	dials, asked, errs := b.mock.Accepted, len(w.lookups.asked), r.stats.Errors
+	dials, asked, errs := b.mock.Accepted, len(w.lookups.Asked), r.stats.Errors
 	w.Run(10 * time.Minute)
-	if b.mock.Accepted != dials || len(w.lookups.asked) != asked || r.stats.Errors != errs {
+	if b.mock.Accepted != dials || len(w.lookups.Asked) != asked || r.stats.Errors != errs {
 		t.Error("the reader goes on after Close")
 	}
 	if b.open() != 0 || r.final.Load() == nil {

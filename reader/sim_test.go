@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/client"
+	"github.com/nsqloop/nsqloop/internal/mocklookupd"
 	"github.com/nsqloop/nsqloop/loop/looptest"
 )
 
@@ -70,14 +71,14 @@ func newSim(t *testing.T, seed uint64) *sim {
 		addrs = append(addrs, b.addr)
 	}
 	for _, host := range []string{"l1:4161", "l2:4161"} {
-		s.lookups.answers[host] = func() (int, string) {
+		s.lookups.Answers[host] = func() (int, string) {
 			switch s.l.Rand().IntN(4) {
 			case 0:
 				return 500, "oops"
 			case 1:
-				return 200, producers(addrs[1:]...)
+				return 200, mocklookupd.Producers(addrs[1:]...)
 			}
-			return 200, producers(addrs[1:2]...)
+			return 200, mocklookupd.Producers(addrs[1:2]...)
 		}
 	}
 	o := Options{
@@ -226,7 +227,7 @@ func (s *sim) check() {
 func (s *sim) calm() {
 	s.SetFaults(looptest.Faults{})
 	for _, host := range []string{"l1:4161", "l2:4161"} {
-		s.lookups.names(host, s.brokers[1].addr, s.brokers[2].addr)
+		s.lookups.Name(host, s.brokers[1].addr, s.brokers[2].addr)
 	}
 	s.l.Do(func() { s.r.SetMaxInFlight(4); s.r.Resume() })
 	// Connections that fell silent are noticed after five seconds, a poll

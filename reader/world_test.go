@@ -1,14 +1,13 @@
 package reader
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/mocklookupd"
 	"github.com/nsqloop/nsqloop/loop/looptest"
 )
 
@@ -18,7 +17,7 @@ type world struct {
 	t       testing.TB
 	l       *looptest.Loop // the reader's
 	brokers []*broker
-	lookups lookups
+	lookups *mocklookupd.Servers
 	events  []string // of the reader made by world.reader
 }
 
@@ -26,7 +25,7 @@ func newWorld(t testing.TB, o looptest.Options) *world {
 	t.Helper()
 	w := &world{World: looptest.Test(t, o), t: t}
 	w.l = w.Loop("reader")
-	w.lookups.answers = map[string]func() (int, string){}
+	w.lookups = mocklookupd.New()
 	return w
 }
 
@@ -60,7 +59,7 @@ func (w *world) reader(o Options) *Reader {
 		o.Handler = func(*Message) error { return nil }
 	}
 	if o.HTTPClient == nil {
-		o.HTTPClient = &http.Client{Transport: &w.lookups}
+		o.HTTPClient = &http.Client{Transport: w.lookups}
 	}
 	event := func(format string, args ...any) { w.events = append(w.events, fmt.Sprintf(format, args...)) }
 	o.OnConnect = func(addr string) { event("connect %s", addr) }
@@ -104,42 +103,4 @@ func (w *world) wantEvents(want ...string) {
 		w.t.Errorf("events are\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
 	w.events = nil
-}
-
-// lookups are the nsqlookupd, as a transport: what each answers, by host.
-type lookups struct {
-	answers map[string]func() (status int, body string)
-	asked   []string // URLs
-	headers []http.Header
-}
-
-func (s *lookups) RoundTrip(req *http.Request) (*http.Response, error) {
-	s.asked = append(s.asked, req.URL.String())
-	s.headers = append(s.headers, req.Header)
-	answer := s.answers[req.URL.Host]
-	if answer == nil {
-		return nil, errors.New("connection refused")
-	}
-	status, body := answer()
-	return &http.Response{
-		StatusCode: status,
-		Status:     fmt.Sprint(status),
-		Body:       io.NopCloser(strings.NewReader(body)),
-		Request:    req,
-	}, nil
-}
-
-// names makes the nsqlookupd at host answer with these addresses.
-func (s *lookups) names(host string, addrs ...string) {
-	s.answers[host] = func() (int, string) { return 200, producers(addrs...) }
-}
-
-// producers is the answer of an nsqlookupd.
-func producers(addrs ...string) string {
-	var all []string
-	for _, addr := range addrs {
-		host, port, _ := strings.Cut(addr, ":")
-		all = append(all, fmt.Sprintf(`{"broadcast_address":%q,"hostname":"h","remote_address":"r:1","tcp_port":%s,"http_port":4151,"version":"1.3.0"}`, host, port))
-	}
-	return `{"channels":["channel"],"producers":[` + strings.Join(all, ",") + `]}`
 }

@@ -2,16 +2,15 @@ package server
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/internal/wire"
 )
 
@@ -197,28 +196,10 @@ func TestHTTP_AdminBodyIsNotRead(t *testing.T) {
 	}
 }
 
-// syncBuffer is a buffer for a logger.
-type syncBuffer struct {
-	mu sync.Mutex // the log is written on the loop and on net/http's goroutines
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
-}
-
 // TestHTTP_AccessLog: a line for each request but publishes, foreign bytes
 // written out.
 func TestHTTP_AccessLog(t *testing.T) {
-	out := new(syncBuffer)
+	out := new(testwait.Buffer)
 	s := startHTTP(t, Options{Logger: slog.New(slog.NewTextHandler(out, nil))})
 	ask(t, s, "GET", "/ping", "")
 	ask(t, s, "POST", "/pub?topic=t", "x")

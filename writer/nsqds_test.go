@@ -2,57 +2,23 @@ package writer_test
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/mocklookupd"
 	"github.com/nsqloop/nsqloop/writer"
 )
 
-// lookups are nsqlookupds, as a transport: what each answers, by host.
-type lookups struct {
-	answers map[string]func() (status int, body string)
-	asked   []string // URLs
-	headers []http.Header
-}
-
-func (s *lookups) RoundTrip(req *http.Request) (*http.Response, error) {
-	s.asked = append(s.asked, req.URL.String())
-	s.headers = append(s.headers, req.Header)
-	answer := s.answers[req.URL.Host]
-	if answer == nil {
-		return nil, errors.New("connection refused")
-	}
-	status, body := answer()
-	return &http.Response{
-		StatusCode: status,
-		Status:     fmt.Sprint(status),
-		Body:       io.NopCloser(strings.NewReader(body)),
-		Request:    req,
-	}, nil
-}
-
-// names makes the nsqlookupd at host answer with these addresses.
-func (s *lookups) names(host string, addrs ...string) {
-	var all []string
-	for _, addr := range addrs {
-		name, port, _ := strings.Cut(addr, ":")
-		all = append(all, fmt.Sprintf(`{"broadcast_address":%q,"hostname":"h","tcp_port":%s,"http_port":4151}`, name, port))
-	}
-	s.answers[host] = func() (int, string) { return 200, `{"producers":[` + strings.Join(all, ",") + `]}` }
-}
-
 // discovered is a world with n mock nsqds and a writer that knows l:4161.
-func discovered(t *testing.T, n int, o writer.Options) (*given, *lookups) {
+func discovered(t *testing.T, n int, o writer.Options) (*given, *mocklookupd.Servers) {
 	t.Helper()
 	g := &given{world: newWorld(t, 1), t: t, rs: newResults()}
 	for i := range n {
 		g.s = append(g.s, g.mock(i))
 	}
-	l := &lookups{answers: map[string]func() (int, string){}}
+	l := mocklookupd.New()
 	o.HTTPClient = &http.Client{Transport: l}
 	if o.Lookupds == nil {
 		o.Lookupds = []string{"l:4161"}
@@ -91,19 +57,19 @@ func TestWriter_FindsThroughLookupd(t *testing.T) {
 	g, l := discovered(t, 2, writer.Options{LookupdSecret: "secret", OnError: func(err error) { said = append(said, err.Error()) }})
 	g.publish("early")
 	g.run(100 * time.Millisecond)
-	if len(l.asked) != 1 || l.asked[0] != "http://l:4161/nodes" || l.headers[0].Get("Authorization") != "Bearer secret" {
-		t.Errorf("asked %q with %v", l.asked, l.headers)
+	if len(l.Asked) != 1 || l.Asked[0] != "http://l:4161/nodes" || l.Headers[0].Get("Authorization") != "Bearer secret" {
+		t.Errorf("asked %q with %v", l.Asked, l.Headers)
 	}
 	g.rs.want(t)
 	g.run(3 * time.Second) // it asks again, and says only once that nobody answers
 	if len(said) != 1 || !strings.Contains(said[0], "connection refused") {
 		t.Errorf("errors: got %q, want one of nsqlookupd", said)
 	}
-	l.names("l:4161", "a:4150")
+	l.Name("l:4161", "a:4150")
 	g.run(2 * time.Second)
 	g.rs.want(t, "early confirmed")
 	g.wantKnown("a")
-	l.names("l:4161", "a:4150", "b:4150")
+	l.Name("l:4161", "a:4150", "b:4150")
 	g.run(80 * time.Second)
 	g.wantKnown("a b")
 	g.publishMany(200)
@@ -121,13 +87,13 @@ func TestWriter_UnionOfLookupds(t *testing.T) {
 		Lookupds:            []string{"l:4161", "http://m:4161/", "n:4161"},
 		LookupdPollInterval: 10 * time.Second,
 	})
-	l.names("l:4161", "b:4150", "a:4150")
-	l.names("m:4161", "b:4150", "c:4150")
-	l.answers["n:4161"] = func() (int, string) { return 500, "oops" }
+	l.Name("l:4161", "b:4150", "a:4150")
+	l.Name("m:4161", "b:4150", "c:4150")
+	l.Answers["n:4161"] = func() (int, string) { return 500, "oops" }
 	g.run(time.Second)
 	g.wantKnown("a! b c")
-	l.names("l:4161")
-	l.names("m:4161")
+	l.Name("l:4161")
+	l.Name("m:4161")
 	g.run(5 * time.Minute)
 	g.wantKnown("a! b c")
 	for i, s := range g.s {
@@ -157,26 +123,26 @@ func TestWriter_LookupAfterLossAndFilter(t *testing.T) {
 		}
 		return some
 	}})
-	l.names("l:4161", "a:4150", "b:4150")
+	l.Name("l:4161", "a:4150", "b:4150")
 	g.run(5 * time.Second)
 	g.wantKnown("a")
-	asked := len(l.asked)
+	asked := len(l.Asked)
 	g.do(g.s[0].Cut)
 	g.run(100 * time.Millisecond)
-	if len(l.asked) != asked+1 {
-		t.Errorf("asked %d times after the loss, want once", len(l.asked)-asked)
+	if len(l.Asked) != asked+1 {
+		t.Errorf("asked %d times after the loss, want once", len(l.Asked)-asked)
 	}
 }
 
 // PublishAll waits for an nsqd that nsqlookupd has not named yet.
 func TestWriter_PublishAllWaitsForDiscovery(t *testing.T) {
 	g, l := discovered(t, 2, writer.Options{LookupdPollInterval: time.Second})
-	l.names("l:4161", "a:4150")
+	l.Name("l:4161", "a:4150")
 	g.run(time.Second)
 	got := g.publishAll("x", 2)
 	g.run(time.Second)
 	wantCopies(t, got)
-	l.names("l:4161", "a:4150", "b:4150")
+	l.Name("l:4161", "a:4150", "b:4150")
 	g.run(3 * time.Second)
 	wantCopies(t, got, "a:4150 confirmed", "b:4150 confirmed")
 }
@@ -262,8 +228,8 @@ func TestWriter_RemovedNSQDGetsNothing(t *testing.T) {
 
 func TestWriter_ChangesLookupds(t *testing.T) {
 	g, l := discovered(t, 2, writer.Options{})
-	l.names("l:4161", "a:4150")
-	l.names("m:4161", "b:4150")
+	l.Name("l:4161", "a:4150")
+	l.Name("m:4161", "b:4150")
 	g.run(time.Second)
 	if err := errors.Join(g.w.AddLookupd("m:4161"), g.w.AddLookupd("http://m:4161/")); err != nil {
 		t.Fatal(err)
@@ -282,17 +248,17 @@ func TestWriter_ChangesLookupds(t *testing.T) {
 	}
 	g.run(time.Second)
 	g.wantKnown("a b")
-	asked := len(l.asked)
+	asked := len(l.Asked)
 	g.run(61 * time.Second)
-	for _, url := range l.asked[asked:] {
+	for _, url := range l.Asked[asked:] {
 		if !strings.Contains(url, "m:4161") {
 			t.Errorf("asked %s, which was removed", url)
 		}
 	}
 	g.do(func() { g.w.Close() })
-	asked = len(l.asked)
+	asked = len(l.Asked)
 	g.run(5 * time.Minute)
-	if len(l.asked) != asked {
-		t.Errorf("asked %d times after Close", len(l.asked)-asked)
+	if len(l.Asked) != asked {
+		t.Errorf("asked %d times after Close", len(l.Asked)-asked)
 	}
 }

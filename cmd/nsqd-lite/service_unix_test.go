@@ -122,7 +122,7 @@ func TestService_Sockets(t *testing.T) {
 	cmd.Path, cmd.Args = "/bin/sh", []string{"sh", "-c", `LISTEN_PID=$$ exec "$0" nsqd --data-path=:memory:`, exe}
 	cmd.Env = append(cmd.Env, "LISTEN_FDS=2", "LISTEN_FDNAMES=http:tcp")
 	cmd.ExtraFiles = files
-	log := new(lockedBuffer)
+	log := new(testwait.Buffer)
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

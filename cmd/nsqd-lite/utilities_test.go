@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/nsqloop/nsqloop/internal/testwait"
@@ -17,35 +16,17 @@ import (
 // running is a command in this process.
 type running struct {
 	t    *testing.T
-	out  *lockedBuffer
-	err  *lockedBuffer
+	out  *testwait.Buffer
+	err  *testwait.Buffer
 	stop context.CancelFunc
 	code chan int
-}
-
-// lockedBuffer may be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // launch starts a command, under the name args[0].
 func launch(t *testing.T, stdin string, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{t: t, out: new(lockedBuffer), err: new(lockedBuffer), stop: cancel, code: make(chan int, 1)}
+	r := &running{t: t, out: new(testwait.Buffer), err: new(testwait.Buffer), stop: cancel, code: make(chan int, 1)}
 	p := process{
 		ctx: ctx, args: args, stdin: strings.NewReader(stdin), stdout: r.out, stderr: r.err, exit: func(int) {},
 		getenv: func(string) (string, bool) { return "", false },

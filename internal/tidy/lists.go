@@ -40,11 +40,12 @@ var rooms = map[string]room{
 	"examples/internal/exampletest": {outside: "go.uber.org/goleak", not: "which example it runs"},
 	"examples/...":                  {ours: "client client/envelope client/lookup loop nsqprom reader reader/middleware reader/readertest server server/nsqtest writer", not: "anything a user cannot import"},
 
-	"internal/tidy":      {not: "anything but files"},
-	"internal/testcert":  {not: "whose certificates it makes"},
-	"internal/testwait":  {not: "what is waited for"},
-	"internal/checklist": {not: "what the statements say"},
-	"internal/mocknsqd":  {ours: "internal/wire loop", not: "the SDK that it tests, the server that it stands for"},
+	"internal/tidy":        {not: "anything but files"},
+	"internal/testcert":    {not: "whose certificates it makes"},
+	"internal/mocklookupd": {not: "the SDK that it tests, sockets"},
+	"internal/testwait":    {not: "what is waited for"},
+	"internal/checklist":   {not: "what the statements say"},
+	"internal/mocknsqd":    {ours: "internal/wire loop", not: "the SDK that it tests, the server that it stands for"},
 
 	"internal/badnet":      {ours: anything},
 	"internal/bench":       {ours: anything},
