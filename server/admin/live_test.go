@@ -277,7 +277,7 @@ func TestPage_Files(t *testing.T) {
 		packed, err := io.ReadAll(res.Body)
 		res.Body.Close()
 		if err != nil || res.StatusCode != 200 || res.Header.Get("Content-Encoding") != "gzip" || res.Header.Get("Cache-Control") != "no-cache" ||
-			!strings.HasPrefix(res.Header.Get("Content-Security-Policy"), "default-src 'none'; script-src 'self';") {
+			res.Header.Get("Content-Type") == "" || !strings.HasPrefix(res.Header.Get("Content-Security-Policy"), "default-src 'none'; script-src 'self';") {
 			t.Fatalf("%s: %d %v %v", name, res.StatusCode, res.Header, err)
 		}
 		total += len(packed)
@@ -288,6 +288,16 @@ func TestPage_Files(t *testing.T) {
 		plain, err := io.ReadAll(z)
 		if err != nil || len(plain) == 0 {
 			t.Fatalf("%s: %v", name, err)
+		}
+		req.Header.Set("Accept-Encoding", "identity")
+		if raw, err := http.DefaultTransport.RoundTrip(req); err != nil {
+			t.Fatal(err)
+		} else {
+			body, err := io.ReadAll(raw.Body)
+			raw.Body.Close()
+			if err != nil || string(body) != string(plain) || raw.Header.Get("Content-Encoding") != "" || raw.Header.Get("ETag") != res.Header.Get("ETag") {
+				t.Errorf("%s uncompressed: %d bytes of %d, %v, %v", name, len(body), len(plain), raw.Header, err)
+			}
 		}
 		req.Header.Set("If-None-Match", res.Header.Get("ETag"))
 		again, err := http.DefaultTransport.RoundTrip(req)
