@@ -30,7 +30,7 @@ var rooms = map[string]room{
 	"server/offline":             {ours: "internal/wire server/datapath server/diskqueue server/journal", not: "loops, servers, clients, the clock, the command line"},
 	"server":                     {ours: "loop internal/backoff internal/layer internal/wire server/datapath server/journal server/lookup", outside: "github.com/prometheus/client_golang/... github.com/prometheus/common/expfmt", not: "the SDK"},
 	"server/admin":               {ours: "loop server server/lookup internal/wire", not: "the inside of a server: it asks over HTTP, others' servers too"},
-	"server/nsqtest":             {ours: "server server/journal/journaltest loop", not: "the SDK"},
+	"server/nsqtest":             {ours: "server server/journal/journaltest loop internal/wire", not: "the SDK"},
 
 	"cmd/nsqd-lite":                  {ours: "server server/admin server/offline loop client reader writer internal/option cmd/nsqd-lite/internal/...", outside: "github.com/BurntSushi/toml github.com/spf13/cobra github.com/spf13/pflag", not: "how any of it works"},
 	"cmd/nsqd-lite/internal/loadgen": {ours: "client reader writer loop", outside: "github.com/HdrHistogram/hdrhistogram-go", not: "the server, the command line"},

@@ -8,14 +8,11 @@ import (
 // SetPatience is how long the Wait methods wait.
 func (s *Server) SetPatience(d time.Duration) { s.patience = d }
 
-// LogLines are the last n lines of log.
-func (s *Server) LogLines(n int) string { return s.logs.last(n) }
+// LogText is what is kept of the log.
+func (s *Server) LogText() string { return s.logs.String() }
 
 // Log writes to the log.
 func (s *Server) Log(p []byte) { _, _ = s.logs.Write(p) }
-
-// LogSize is how many bytes of log are kept.
-func (s *Server) LogSize() int { return len(s.logs.String()) }
 
 // SetTB has tb hear of what fails, until restore.
 func (s *Server) SetTB(tb testing.TB) (restore func()) {
@@ -23,3 +20,6 @@ func (s *Server) SetTB(tb testing.TB) (restore func()) {
 	s.tb = tb
 	return func() { s.tb = was }
 }
+
+// ProtocolText is what is kept of the protocol.
+func (s *Server) ProtocolText() string { return s.protocol.String() }

@@ -40,6 +40,7 @@ type Server struct {
 	http string
 	logs logs
 
+	protocol protocol
 	patience time.Duration
 
 	mu       sync.Mutex // guards what follows: Close may come from anywhere
@@ -92,10 +93,11 @@ func (s *Server) boot() error {
 		return err
 	}
 	var srv *server.Server
+	watched := watchedLoop{l, &s.protocol}
 	if s.disk != nil {
-		srv, err = server.NewOnDisk(l, s.o, s.disk)
+		srv, err = server.NewOnDisk(watched, s.o, s.disk)
 	} else {
-		srv, err = server.New(l, s.o)
+		srv, err = server.New(watched, s.o)
 	}
 	if err != nil {
 		_ = l.Close() // the first error says what is wrong
@@ -235,12 +237,4 @@ func (l *logs) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return string(l.b)
-}
-
-// last returns the last n lines.
-func (l *logs) last(n int) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	lines := bytes.SplitAfter(bytes.TrimSuffix(l.b, []byte("\n")), []byte("\n"))
-	return string(bytes.Join(lines[max(0, len(lines)-n):], nil))
 }

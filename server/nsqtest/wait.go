@@ -12,12 +12,12 @@ import (
 const (
 	patience = 10 * time.Second     // how long the Wait methods wait
 	interval = 2 * time.Millisecond // how often they look
-	lastLog  = 20                   // lines of log that are shown when they give up
 )
 
 // WaitFinished waits until a channel's subscribers have finished n messages or
 // more since the server was started first. After 10 s the test ends with the
-// channel's state and the last lines of the server's log.
+// channel's state and the last 20 lines of the protocol: which client said what,
+// and what it was sent. Bodies are cut to 40 bytes, and secrets are not shown.
 func (s *Server) WaitFinished(topic, channel string, n int) {
 	s.tb.Helper()
 	s.wait(fmt.Sprintf("%d finished on %s/%s", n, topic, channel), topic, channel, func() bool {
@@ -53,7 +53,7 @@ func (s *Server) wait(what, topic, channel string, done func() bool) {
 		select {
 		case <-again.C:
 		case <-end.C:
-			s.tb.Fatalf("no %s after %v: %s\nthe last that the server logged:\n%s", what, s.patience, s.state(topic, channel), s.logs.last(lastLog))
+			s.tb.Fatalf("no %s after %v: %s\nthe last of the protocol:\n%s", what, s.patience, s.state(topic, channel), &s.protocol)
 		}
 	}
 }
