@@ -117,6 +117,7 @@ func Dial(l loop.Loop, addr string, o Options, h Handler) *Conn {
 	c.cancel = l.Dial(c.dialed, loop.DialOptions{
 		Timeout:     o.DialTimeout,
 		LocalAddr:   o.LocalAddr,
+		PeerTimeout: o.PeerTimeout,
 		DialContext: o.DialContext,
 	}, (*events)(c))
 	return c

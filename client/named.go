@@ -26,6 +26,7 @@ var named = option.Table[Options]{
 	"deflate":               option.Bool(func(o *Options) *bool { return &o.Deflate }),
 	"deflate_level":         option.Number(func(o *Options) *int { return &o.DeflateLevel }),
 	"dial_timeout":          option.Duration(func(o *Options) *time.Duration { return &o.DialTimeout }),
+	"peer_timeout":          option.Duration(func(o *Options) *time.Duration { return &o.PeerTimeout }),
 	"max_msg_size":          option.Number(func(o *Options) *int { return &o.MaxFrameSize }),
 	"auth_secret":           setSecret,
 	"local_addr":            setLocalAddr,

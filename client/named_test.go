@@ -20,7 +20,7 @@ func TestOptions_SetByName(t *testing.T) {
 	for _, pair := range []string{
 		"client_id,me", "hostname,here", "user-agent,test/1", "topology_region,eu", "topology_zone,a", "heartbeat-interval,5s",
 		"msg_timeout,90000", "output_buffer_size,-1", "output_buffer_timeout,-1", "sample_rate,10", "snappy", "deflate,false",
-		"deflate_level,3", "dial_timeout,250ms", "max_msg_size,1000", "auth_secret,s,3cret", "local_addr,127.0.0.1",
+		"deflate_level,3", "dial_timeout,250ms", "peer_timeout,9s", "max_msg_size,1000", "auth_secret,s,3cret", "local_addr,127.0.0.1",
 		"tls_v1,true", "tls-insecure-skip-verify", "tls_min_version,tls1.3",
 	} {
 		if err := o.SetPair(pair); err != nil {
@@ -34,7 +34,7 @@ func TestOptions_SetByName(t *testing.T) {
 	if o.ClientID != "me" || o.Hostname != "here" || o.UserAgent != "test/1" || o.TopologyRegion != "eu" || o.TopologyZone != "a" || o.AuthSecret() != "s,3cret" {
 		t.Errorf("text: %+v", o)
 	}
-	if o.HeartbeatInterval != 5*time.Second || o.MsgTimeout != 90*time.Second || o.OutputBufferTimeout >= 0 || o.DialTimeout != 250*time.Millisecond {
+	if o.HeartbeatInterval != 5*time.Second || o.MsgTimeout != 90*time.Second || o.OutputBufferTimeout >= 0 || o.DialTimeout != 250*time.Millisecond || o.PeerTimeout != 9*time.Second {
 		t.Errorf("durations: %+v", o)
 	}
 	if o.OutputBufferSize != -1 || o.SampleRate != 10 || !o.Snappy || o.Deflate || o.DeflateLevel != 3 || o.MaxFrameSize != 1000 {

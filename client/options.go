@@ -105,11 +105,21 @@ type Options struct {
 	// the address as it was.
 	Rewrite func(nsqd string) string
 
+	// PeerTimeout is how long nsqd's machine may be silent when it is asked for
+	// a sign of life, which it is when nothing has come for a third of that
+	// time (TCP keepalive), or, on Linux, owe the acknowledgement of what was
+	// sent. Then the connection fails. 0 means 3 s, which is the least, and
+	// negative leaves it to the system. It notices within seconds what
+	// heartbeats notice after two intervals: a machine or network that is gone.
+	// An nsqd that hangs is found by its heartbeats alone.
+	PeerTimeout time.Duration
+
 	// LocalAddr is the address to dial from. nil lets the system choose.
 	LocalAddr net.Addr
 
 	// DialContext replaces the system's dialer, for a proxy for example. It
 	// runs on a goroutine of its own and must return a TCP or unix socket.
+	// PeerTimeout is its own affair.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// OnEvent hears of each step of each connection: that the socket is open,

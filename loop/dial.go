@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/nsqloop/nsqloop/loop/internal/core"
@@ -50,12 +51,30 @@ func (c *conn) failed(err error) {
 	}
 }
 
+// peerTimeout is the default of DialOptions.PeerTimeout, and the least.
+const peerTimeout = 3 * time.Second
+
+// dialer is the system's. It is the peer's system that answers for the peer, so
+// no turn of the loop, and nothing of the protocol, is needed.
+func (o DialOptions) dialer() *net.Dialer {
+	d := &net.Dialer{LocalAddr: o.LocalAddr}
+	if o.PeerTimeout < 0 {
+		return d
+	}
+	const probes = 2
+	limit := max(o.PeerTimeout, peerTimeout)
+	every := limit / (probes + 1)
+	d.KeepAliveConfig = net.KeepAliveConfig{Enable: true, Idle: every, Interval: every, Count: probes}
+	d.Control = func(network, _ string, c syscall.RawConn) error { return limitUnacknowledged(network, c, limit) }
+	return d
+}
+
 // connect runs on a goroutine of its own, because resolving a name, connecting
 // and enrolling all block.
 func (e *Engine) connect(ctx context.Context, addr string, o DialOptions, c *conn, open func(core.Addrs)) error {
 	dial := o.DialContext
 	if dial == nil {
-		dial = (&net.Dialer{LocalAddr: o.LocalAddr}).DialContext
+		dial = o.dialer().DialContext
 	}
 	nc, err := dial(ctx, network(addr), addr)
 	if err != nil {

@@ -107,8 +107,17 @@ type DialOptions struct {
 	// LocalAddr is the address to dial from; nil lets the system choose.
 	LocalAddr net.Addr
 
+	// PeerTimeout is how long the peer's system may be silent when it is asked
+	// for a sign of life, which it is when nothing has come for a third of that
+	// time (TCP keepalive), or, on Linux, owe the acknowledgement of what was
+	// sent. Then the connection fails. 0 means 3 s, which is the least, and
+	// negative leaves it to the system. It notices machines and networks that
+	// are gone; the system of a program that hangs goes on answering.
+	PeerTimeout time.Duration
+
 	// DialContext replaces the system's dialer, for a proxy for example. It
 	// runs on a goroutine of its own and must return a TCP or unix socket.
+	// PeerTimeout is its own affair.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 

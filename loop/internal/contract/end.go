@@ -71,7 +71,7 @@ func testDrainUses(t *testing.T, e Env) {
 }
 
 func testDrainOutput(t *testing.T, e Env) {
-	l, other := e.New(t, Options{}), e.New(t, Options{OutputLimit: 64 << 20})
+	l, other := e.New(t, Options{Linger: time.Minute}), e.New(t, Options{OutputLimit: 64 << 20})
 	a, b := &recorder{}, &recorder{}
 	var addr string
 	other.Do(t, func() {
