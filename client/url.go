@@ -7,12 +7,15 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	"github.com/nsqloop/nsqloop/internal/option"
 )
 
 // The environment variables that FromEnv reads.
 const (
-	EnvNSQDs    = "NSQD_TCP_ADDRESSES"
-	EnvLookupds = "NSQ_LOOKUPD_HTTP_ADDRESSES"
+	EnvNSQDs      = "NSQD_TCP_ADDRESSES"
+	EnvLookupds   = "NSQ_LOOKUPD_HTTP_ADDRESSES"
+	EnvAuthSecret = "NSQ_AUTH_SECRET"
 )
 
 // Cluster says where NSQ is and how connections introduce themselves. Its fields
@@ -118,20 +121,29 @@ func withoutSecret(text string) string {
 // flags for it: NSQD_TCP_ADDRESSES has addresses of nsqds with commas between
 // them, or one URL as ParseURL takes it, and NSQ_LOOKUPD_HTTP_ADDRESSES has
 // addresses of nsqlookupds with commas between them. One of the two must be
-// set.
+// set. NSQ_AUTH_SECRET is what Options.AuthSecret returns, where no URL has it.
+//
+// A variable that is empty is not set. For NSQD_TCP_ADDRESSES and
+// NSQ_AUTH_SECRET there may instead be NSQD_TCP_ADDRESSES_FILE and
+// NSQ_AUTH_SECRET_FILE: paths of files of up to 64 KiB, read once, in which the
+// value stands with or without a newline at its end. Errors do not repeat
+// secrets.
 func FromEnv() (Cluster, error) {
 	var c Cluster
-	nsqds := strings.TrimSpace(os.Getenv(EnvNSQDs))
+	nsqds, source, _, err := option.Secret(filled, EnvNSQDs)
+	if err != nil {
+		return Cluster{}, err
+	}
+	nsqds = strings.TrimSpace(nsqds)
 	if strings.Contains(nsqds, "://") {
-		var err error
 		if c, err = ParseURL(nsqds); err != nil {
-			return Cluster{}, fmt.Errorf("%s: %w", EnvNSQDs, err)
+			return Cluster{}, fmt.Errorf("%s: %w", source, err)
 		}
 	} else {
 		c.NSQDs = list(nsqds)
 		for _, addr := range c.NSQDs {
 			if err := CheckAddr(addr); err != nil {
-				return Cluster{}, fmt.Errorf("%s: %w", EnvNSQDs, err)
+				return Cluster{}, fmt.Errorf("%s: %w", source, err)
 			}
 		}
 	}
@@ -139,7 +151,22 @@ func FromEnv() (Cluster, error) {
 	if len(c.NSQDs) == 0 && len(c.Lookupds) == 0 {
 		return Cluster{}, fmt.Errorf("the environment does not say where NSQ is: set %s (host:port,...) or %s", EnvNSQDs, EnvLookupds)
 	}
+	secret, said, ok, err := option.Secret(filled, EnvAuthSecret)
+	switch {
+	case err != nil:
+		return Cluster{}, err
+	case ok && c.Client.AuthSecret != nil:
+		return Cluster{}, fmt.Errorf("%s and the URL of %s both have a secret; one of them says it", said, source)
+	case ok:
+		c.Client.AuthSecret = func() string { return secret }
+	}
 	return c, nil
+}
+
+// filled is a variable that is not empty.
+func filled(name string) (string, bool) {
+	value := os.Getenv(name)
+	return value, value != ""
 }
 
 // list is what stands between the commas of text.

@@ -1,6 +1,8 @@
 package client_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +86,53 @@ func TestFromEnv_AddressesOrURL(t *testing.T) {
 		}
 		if err != nil || !slices.Equal(c.NSQDs, row.want) || !slices.Equal(c.Lookupds, row.found) || c.Client.Snappy != row.snappy {
 			t.Errorf("%q, %q: %+v, %v", row.nsqds, row.lookupds, c, err)
+		}
+	}
+}
+
+// TestFromEnv_Secrets: a secret of its own, in the environment or in a file, and
+// an URL with one in a file.
+func TestFromEnv_Secrets(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	secret, url := write("secret", "s3cret\n"), write("url", "nsq://:s3cret@a\n")
+	missing := filepath.Join(dir, "missing")
+	for _, row := range []struct{ nsqds, nsqdsFile, secret, secretFile, want, err string }{
+		{"a:4150", "", "", "", "", ""},
+		{"a:4150", "", "s3cret", "", "s3cret", ""},
+		{"a:4150", "", "", secret, "s3cret", ""},
+		{"", url, "", "", "s3cret", ""},
+		{"a:4150", url, "", "", "", "NSQD_TCP_ADDRESSES and NSQD_TCP_ADDRESSES_FILE are both set"},
+		{"a:4150", "", "s3cret", secret, "", "NSQ_AUTH_SECRET and NSQ_AUTH_SECRET_FILE are both set"},
+		{"a:4150", "", "", missing, "", "NSQ_AUTH_SECRET_FILE: stat " + missing},
+		{"", missing, "", "", "", "NSQD_TCP_ADDRESSES_FILE: stat " + missing},
+		{"", url, "", secret, "", "NSQ_AUTH_SECRET_FILE and the URL of NSQD_TCP_ADDRESSES_FILE both have a secret"},
+		{"", secret, "", "", "", "NSQD_TCP_ADDRESSES_FILE: address"},
+	} {
+		t.Setenv(client.EnvLookupds, "")
+		t.Setenv(client.EnvNSQDs, row.nsqds)
+		t.Setenv(client.EnvNSQDs+"_FILE", row.nsqdsFile)
+		t.Setenv(client.EnvAuthSecret, row.secret)
+		t.Setenv(client.EnvAuthSecret+"_FILE", row.secretFile)
+		c, err := client.FromEnv()
+		if row.err != "" {
+			if err == nil || !strings.Contains(err.Error(), row.err) {
+				t.Errorf("%+v: %v", row, err)
+			}
+			continue
+		}
+		got := ""
+		if err == nil && c.Client.AuthSecret != nil {
+			got = c.Client.AuthSecret()
+		}
+		if err != nil || !slices.Equal(c.NSQDs, []string{"a:4150"}) || got != row.want {
+			t.Errorf("%+v: %v %q, %v", row, c.NSQDs, got, err)
 		}
 	}
 }

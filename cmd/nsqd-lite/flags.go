@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/option"
 	"github.com/nsqloop/nsqloop/server"
 )
 
@@ -227,14 +228,27 @@ func variable(role, flagName string) string {
 	return strings.ToUpper(role + "_" + strings.ReplaceAll(flagName, "-", "_"))
 }
 
+// secrets are the flags, of any role, whose values nobody shows. Their variables
+// may also name a file: NSQADMIN_AUTH_SECRET_FILE.
+var secrets = map[string]bool{
+	"auth-secret":                true,
+	"notification-http-endpoint": true, // such addresses are often all that lets one in
+}
+
 // fromEnvironment sets the flags that have no source yet from the variables of
 // their role.
 func fromEnvironment(fs *flag.FlagSet, from sources, getenv func(string) (string, bool)) error {
 	var err error
 	fs.VisitAll(func(f *flag.Flag) {
+		if from[f.Name] != "" || f.Name == "version" || f.Name == "check-config" || err != nil {
+			return
+		}
 		name := variable(fs.Name(), f.Name)
 		value, ok := getenv(name)
-		if !ok || from[f.Name] != "" || f.Name == "version" || f.Name == "check-config" || err != nil {
+		if secrets[f.Name] {
+			value, name, ok, err = option.Secret(getenv, name)
+		}
+		if !ok {
 			return
 		}
 		from[f.Name] = name

@@ -57,6 +57,40 @@ func TestAdminFlags(t *testing.T) {
 	}
 }
 
+// TestAdminFlags_SecretFile: the secret may stand in a file that the environment
+// names, unless the environment also has it; a flag wins over both.
+func TestAdminFlags_SecretFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte("of-mine\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		name string
+		env  map[string]string
+		args []string
+		want string
+		err  string
+	}{
+		{"a file", map[string]string{"NSQADMIN_AUTH_SECRET_FILE": path}, nil, "of-mine", ""},
+		{"a flag", map[string]string{"NSQADMIN_AUTH_SECRET_FILE": path}, []string{"--auth-secret=other"}, "other", ""},
+		{"both", map[string]string{"NSQADMIN_AUTH_SECRET_FILE": path, "NSQADMIN_AUTH_SECRET": "of-mine"}, nil, "", "NSQADMIN_AUTH_SECRET and NSQADMIN_AUTH_SECRET_FILE are both set"},
+		{"no file", map[string]string{"NSQADMIN_NOTIFICATION_HTTP_ENDPOINT_FILE": path + "x"}, nil, "", "NSQADMIN_NOTIFICATION_HTTP_ENDPOINT_FILE: stat " + path + "x: "},
+		{"no secret", map[string]string{"NSQADMIN_BASE_PATH_FILE": path + "x"}, nil, "", ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			s := new(adminSettings)
+			_, _, code, err := parse(newFake(row.env).process, newAdminFlags(s), row.args, &s.version, &s.config)
+			if row.err != "" {
+				if err == nil || !strings.Contains(err.Error(), row.err) || strings.Contains(err.Error(), "of-mine") || code != exitUsage {
+					t.Errorf("%d %v, want %q", code, err, row.err)
+				}
+			} else if err != nil || s.o.Secret != row.want || s.o.BasePath != "/" {
+				t.Errorf("%q %q %v", s.o.Secret, s.o.BasePath, err)
+			}
+		})
+	}
+}
+
 // TestProgram_Admin: as nsqadmin it finds the nsqds through an nsqlookupd, logs as
 // nsqadmin does, and stops cleanly.
 func TestProgram_Admin(t *testing.T) {
