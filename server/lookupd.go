@@ -79,6 +79,12 @@ type LookupdOptions struct {
 // minLookupdMemory is the least MaxMemory of a Lookupd.
 const minLookupdMemory = 4 << 20
 
+// Check says what NewLookupd would find wrong with the options. It opens nothing.
+func (o LookupdOptions) Check() error {
+	_, err := o.withDefaults()
+	return err
+}
+
 func (o LookupdOptions) withDefaults() (LookupdOptions, error) {
 	for _, n := range []struct {
 		name string

@@ -321,6 +321,13 @@ type Options struct {
 // for output.
 const minMemory = 16 << 20
 
+// Check says what New would find wrong with the options. It opens no file and no
+// port, so what is wrong with those shows when a server is made.
+func (o Options) Check() error {
+	_, err := o.withDefaults()
+	return err
+}
+
 // withDefaults fills in the defaults and checks what can be checked without
 // touching anything.
 func (o Options) withDefaults() (Options, error) {

@@ -37,11 +37,11 @@ func configKey(f *flag.Flag) string {
 }
 
 // listing is every option in force and where it came from, as a config file
-// that says the same.
+// that says the same, secrets aside.
 func listing(fs *flag.FlagSet, from sources) string {
 	var b strings.Builder
 	fs.VisitAll(func(f *flag.Flag) {
-		if f.Name == "version" || f.Name == "config" || f.Name == "check-config" {
+		if says(f.Name) {
 			return
 		}
 		source := from[f.Name]
@@ -52,6 +52,8 @@ func listing(fs *flag.FlagSet, from sources) string {
 		value := tomlValue(f.Value)
 		if source == "default" && (value == `""` || value == "[]") {
 			mark = "# " // nothing has been said, and nothing is meant
+		} else if secrets[f.Name] {
+			mark, value = "# ", "..."
 		}
 		fmt.Fprintf(&b, "%s%s = %s # %s\n", mark, configKey(f), value, printableSource(source))
 	})

@@ -80,7 +80,7 @@ func fromKeys(fs *flag.FlagSet, from sources, path string, file map[string]any) 
 	fs.VisitAll(func(f *flag.Flag) {
 		key := configKey(f)
 		value, there := file[key]
-		known[key] = there && f.Name != "version" && f.Name != "config" && f.Name != "check-config"
+		known[key] = there && !says(f.Name)
 		if !known[key] || from[f.Name] != "" || err != nil {
 			return
 		}

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"hash/crc32"
-	"io"
 	"log/slog"
 	"os"
 	"strconv"
@@ -20,21 +19,16 @@ import (
 // settings are what the nsqd role is told by its flags, the environment and
 // the config file.
 type settings struct {
-	o         server.Options
-	version   bool
-	config    string
-	dataPath  string
-	sync      string
-	level     logLevel
-	logPrefix string
-	nodeID    int
-	drain     time.Duration
-	lookupd   *lookupdSettings // nil: none beside it
-	admin     *adminSettings   // the same
+	common
+	o        server.Options
+	dataPath string
+	sync     string
+	nodeID   int
+	lookupd  *lookupdSettings // nil: none beside it
+	admin    *adminSettings   // the same
 
-	reload      func() (*settings, error) // what SIGHUP reads again; nil: nothing
-	checkConfig bool
-	listing     string // what --check-config prints
+	reload  func() (*settings, error) // what SIGHUP reads again; nil: nothing
+	listing string                    // what --check-config prints
 
 	statsdMemory   bool
 	channelMetrics bool
@@ -50,14 +44,7 @@ const memoryPath = ":memory:"
 // newFlags makes the flags of the nsqd role. Names and defaults are nsqd's
 // where nsqd has the flag.
 func newFlags(s *settings) *flag.FlagSet {
-	fs := flag.NewFlagSet("nsqd", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // parseFlags says what is wrong, once
-	fs.BoolVar(&s.version, "version", false, "print the version and exit")
-	fs.BoolVar(&s.checkConfig, "check-config", false, "print the options in force and where each came from, and exit: 0, or 2 when they are wrong")
-	fs.StringVar(&s.config, "config", "", "`path` of a TOML file with the same options, _ for -")
-	s.level = logLevel(slog.LevelInfo)
-	fs.Var(&s.level, "log-level", "debug, info, warn, error or fatal")
-	fs.StringVar(&s.logPrefix, "log-prefix", "[nsqd] ", "what log lines begin with")
+	fs := s.common.flags("nsqd")
 	fs.IntVar(&s.nodeID, "node-id", defaultNodeID(), "number of this node, 0 to 1023")
 
 	o := &s.o
@@ -79,7 +66,6 @@ func newFlags(s *settings) *flag.FlagSet {
 	fs.Int64Var(&o.MaxBytesPerFile, "max-bytes-per-file", 100<<20, "size of a journal's files")
 	fs.DurationVar(&o.RetainAge, "retain-age", 0, "how long finished files of messages are kept (default not at all)")
 	fs.Int64Var(&o.RetainBytes, "retain-bytes", 0, "how many bytes of a topic's files are kept when they are finished (default none)")
-	fs.DurationVar(&s.drain, "drain-timeout", 10*time.Second, "how long a stop may take before it is cut off")
 
 	fs.DurationVar(&o.MsgTimeout, "msg-timeout", time.Minute, "time for answering a message, unless the client asks for another")
 	fs.DurationVar(&o.MaxMsgTimeout, "max-msg-timeout", 15*time.Minute, "the most that a client may ask for")
@@ -110,7 +96,6 @@ func newFlags(s *settings) *flag.FlagSet {
 
 // idleFlags are flags of nsqd that mean nothing here. Scripts and test suites pass them.
 func (s *settings) idleFlags(fs *flag.FlagSet) {
-	fs.Bool("verbose", false, "accepted, no effect")
 	fs.Bool("worker-id", false, "accepted, no effect")
 	fs.Int("sync-every", 2500, "accepted, no effect: --sync says when")
 	fs.Int("queue-scan-worker-pool-max", 4, "accepted, no effect: timeouts are exact")
@@ -168,7 +153,7 @@ func (f *floats) Get() any { return []float64(*f) }
 func parseFlags(p process, args []string) (s *settings, warnings []string, code int, err error) {
 	s = new(settings)
 	fs := newFlags(s)
-	from, warnings, code, err := parse(p, fs, args, &s.version, &s.config)
+	from, warnings, code, err := parse(p, fs, args, &s.common)
 	if err != nil || s.version {
 		return s, nil, code, err
 	}
@@ -187,13 +172,18 @@ func parseFlags(p process, args []string) (s *settings, warnings []string, code 
 	} else if err := s.inherit(p, from); err != nil {
 		return s, warnings, exitUsage, err
 	}
-	return s, warnings, code, s.check(fs)
+	err = s.check(fs)
+	if err == nil && s.checkConfig {
+		err = s.o.Check()
+	}
+	return s, warnings, code, err
 }
 
 // parse reads the command line, then the environment, then the config file:
 // what is set by an earlier one is not touched by a later one. from says which
-// of them set what. version and config are where the flags of that name keep their values.
-func parse(p process, fs *flag.FlagSet, args []string, version *bool, config *string) (from sources, warnings []string, code int, err error) {
+// of them set what. c is where the flags that all roles have keep their values.
+// code is the exit code that goes with err, or with an error that is found later.
+func parse(p process, fs *flag.FlagSet, args []string, c *common) (from sources, warnings []string, code int, err error) {
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			fs.SetOutput(p.stderr)
@@ -206,7 +196,7 @@ func parse(p process, fs *flag.FlagSet, args []string, version *bool, config *st
 	if fs.NArg() > 0 {
 		return nil, nil, exitUsage, fmt.Errorf("unexpected argument %q; a flag's value follows =, as in --verbose=true", fs.Arg(0))
 	}
-	if *version {
+	if c.version {
 		return nil, nil, exitOK, nil
 	}
 	from = sources{}
@@ -214,12 +204,16 @@ func parse(p process, fs *flag.FlagSet, args []string, version *bool, config *st
 	if err := fromEnvironment(fs, from, p.getenv); err != nil {
 		return nil, nil, exitUsage, err
 	}
-	if *config != "" {
-		if warnings, err = fromFile(fs, from, *config); err != nil {
-			return nil, nil, exitFailed, err
+	code = exitFailed
+	if c.checkConfig {
+		code = exitUsage
+	}
+	if c.config != "" {
+		if warnings, err = fromFile(fs, from, c.config); err != nil {
+			return nil, nil, code, err
 		}
 	}
-	return from, warnings, exitFailed, nil
+	return from, warnings, code, nil
 }
 
 // variable is the environment variable of a role's flag, as in

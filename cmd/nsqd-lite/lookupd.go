@@ -5,7 +5,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os/signal"
 	"time"
@@ -16,26 +15,14 @@ import (
 // lookupdSettings are what the nsqlookupd role is told by its flags, the
 // environment and the config file.
 type lookupdSettings struct {
-	o         server.LookupdOptions
-	version   bool
-	config    string
-	level     logLevel
-	logPrefix string
-	drain     time.Duration
+	common
+	o server.LookupdOptions
 }
 
 // newLookupdFlags makes the flags of the nsqlookupd role. Names and defaults
 // are nsqlookupd's where it has the flag.
 func newLookupdFlags(s *lookupdSettings) *flag.FlagSet {
-	fs := flag.NewFlagSet("nsqlookupd", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // whoever parses says what is wrong, once
-	fs.BoolVar(&s.version, "version", false, "print the version and exit")
-	fs.StringVar(&s.config, "config", "", "`path` of a TOML file with the same options, _ for -")
-	s.level = logLevel(slog.LevelInfo)
-	fs.Var(&s.level, "log-level", "debug, info, warn, error or fatal")
-	fs.StringVar(&s.logPrefix, "log-prefix", "[nsqlookupd] ", "what log lines begin with")
-	fs.Bool("verbose", false, "accepted, no effect")
-
+	fs := s.common.flags("nsqlookupd")
 	o := &s.o
 	fs.StringVar(&o.TCPAddress, "tcp-address", "0.0.0.0:4160", "`host:port`, or path of a unix socket, for nsqds")
 	fs.StringVar(&o.HTTPAddress, "http-address", "0.0.0.0:4161", "the same for the HTTP API")
@@ -49,7 +36,6 @@ func newLookupdFlags(s *lookupdSettings) *flag.FlagSet {
 	fs.Int64Var(&o.MaxMemory, "max-memory", 40<<20, "bytes held for all peers together: registrations, unfinished input, replies")
 	fs.BoolVar(&o.DebugRemote, "debug-remote", false, "show /debug/pprof to other machines too")
 	fs.BoolVar(&o.Strict, "strict", false, "what nsqds have registered is changed from their machines alone; listen on loopback unless told where")
-	fs.DurationVar(&s.drain, "drain-timeout", 10*time.Second, "how long a stop may take before it is cut off")
 	return fs
 }
 
@@ -71,7 +57,7 @@ func runLookupd(p process, args []string) int {
 	const role = "nsqlookupd"
 	s := new(lookupdSettings)
 	fs := newLookupdFlags(s)
-	from, warnings, code, err := parse(p, fs, args, &s.version, &s.config)
+	from, warnings, code, err := parse(p, fs, args, &s.common)
 	if errors.Is(err, flag.ErrHelp) {
 		return exitOK
 	}
@@ -81,12 +67,18 @@ func runLookupd(p process, args []string) int {
 	if err == nil && !s.version {
 		err = s.check(fs)
 	}
+	if err == nil && s.checkConfig {
+		err = s.o.Check()
+	}
 	if err != nil {
 		return p.misused(role, err, code)
 	}
 	if s.version {
 		fmt.Fprintln(p.stdout, roleBanner(role))
 		return exitOK
+	}
+	if s.checkConfig {
+		return p.checked(role, listing(fs, from), warnings)
 	}
 	log := slog.New(newLogHandler(p.stderr, s.logPrefix, slog.Level(s.level)))
 	stopping, release := signal.NotifyContext(context.Background(), stopSignals...)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -20,12 +19,8 @@ import (
 // adminSettings are what the nsqadmin role is told by its flags, the environment
 // and the config file.
 type adminSettings struct {
-	o         admin.Options
-	version   bool
-	config    string
-	level     logLevel
-	logPrefix string
-	drain     time.Duration
+	common
+	o admin.Options
 
 	tlsCert, tlsKey, tlsRoot string
 	tlsBlind                 bool
@@ -34,15 +29,7 @@ type adminSettings struct {
 // newAdminFlags makes the flags of the nsqadmin role. Names and defaults are
 // nsqadmin's where it has the flag.
 func newAdminFlags(s *adminSettings) *flag.FlagSet {
-	fs := flag.NewFlagSet("nsqadmin", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // whoever parses says what is wrong, once
-	fs.BoolVar(&s.version, "version", false, "print the version and exit")
-	fs.StringVar(&s.config, "config", "", "`path` of a TOML file with the same options, _ for -")
-	s.level = logLevel(slog.LevelInfo)
-	fs.Var(&s.level, "log-level", "debug, info, warn, error or fatal")
-	fs.StringVar(&s.logPrefix, "log-prefix", "[nsqadmin] ", "what log lines begin with")
-	fs.Bool("verbose", false, "accepted, no effect")
-
+	fs := s.common.flags("nsqadmin")
 	o := &s.o
 	fs.StringVar(&o.HTTPAddress, "http-address", "0.0.0.0:4171", "`host:port`, or path of a unix socket, where the page is served")
 	fs.StringVar(&o.BasePath, "base-path", "/", "`path` under which it is served, for a proxy in front")
@@ -68,7 +55,6 @@ func newAdminFlags(s *adminSettings) *flag.FlagSet {
 	fs.StringVar(&o.StatsdGaugeFormat, "statsd-gauge-format", "stats.gauges.%s", "how statsd names gauges")
 	fs.DurationVar(&o.StatsdInterval, "statsd-interval", time.Minute, "what nsqd's --statsd-interval is")
 	fs.String("dev-static-dir", "", "accepted, no effect")
-	fs.DurationVar(&s.drain, "drain-timeout", 10*time.Second, "how long a stop may take before it is cut off")
 	return fs
 }
 
@@ -131,7 +117,7 @@ func runAdmin(p process, args []string) int {
 	const role = "nsqadmin"
 	s := new(adminSettings)
 	fs := newAdminFlags(s)
-	_, warnings, code, err := parse(p, fs, args, &s.version, &s.config)
+	from, warnings, code, err := parse(p, fs, args, &s.common)
 	if errors.Is(err, flag.ErrHelp) {
 		return exitOK
 	}
@@ -140,12 +126,18 @@ func runAdmin(p process, args []string) int {
 			err = s.checkServers()
 		}
 	}
+	if err == nil && s.checkConfig {
+		err = s.o.Check()
+	}
 	if err != nil {
 		return p.misused(role, err, code)
 	}
 	if s.version {
 		fmt.Fprintln(p.stdout, roleBanner(role))
 		return exitOK
+	}
+	if s.checkConfig {
+		return p.checked(role, listing(fs, from), warnings)
 	}
 	level := new(slog.LevelVar)
 	level.Set(slog.Level(s.level))

@@ -33,7 +33,7 @@ func TestAdminFlags(t *testing.T) {
 	s := new(adminSettings)
 	fs = newAdminFlags(s)
 	f := newFake(map[string]string{"NSQADMIN_READ_ONLY": "true"}, "nsqadmin")
-	if _, _, _, err := parse(f.process, fs, []string{"-config", file, "--base-path=/other"}, &s.version, &s.config); err != nil {
+	if _, _, _, err := parse(f.process, fs, []string{"-config", file, "--base-path=/other"}, &s.common); err != nil {
 		t.Fatal(err)
 	}
 	if o := s.o; len(o.LookupdHTTPAddresses) != 2 || o.AdminUsers[0] != "anna" || o.BasePath != "/other" || o.ConnectTimeout != 7*time.Second || !o.ReadOnly {
@@ -79,7 +79,7 @@ func TestAdminFlags_SecretFile(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			s := new(adminSettings)
-			_, _, code, err := parse(newFake(row.env).process, newAdminFlags(s), row.args, &s.version, &s.config)
+			_, _, code, err := parse(newFake(row.env).process, newAdminFlags(s), row.args, &s.common)
 			if row.err != "" {
 				if err == nil || !strings.Contains(err.Error(), row.err) || strings.Contains(err.Error(), "of-mine") || code != exitUsage {
 					t.Errorf("%d %v, want %q", code, err, row.err)

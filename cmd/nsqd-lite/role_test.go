@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -333,6 +334,60 @@ what = "ever"
 	}
 	if s, _, _, err := parseFlags(newFake(nil, "nsqd").process, []string{"--config", again}); err != nil || s.checkConfig {
 		t.Errorf("check_config in a file counts: %v", err)
+	}
+}
+
+// TestCheckConfig_OtherRoles: nsqlookupd and nsqadmin check all that they can
+// without listening, and print no secret.
+func TestCheckConfig_OtherRoles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	// Both ports are somebody's: a role that listened would fail.
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	addr := taken.Addr().String()
+	lookupd := write("lookupd.toml", "tcp_address = \""+addr+"\"\ntombstone_lifetime = \"30s\"\nwhat = \"ever\"\n")
+	page := write("admin.toml", "http_address = \""+addr+"\"\nnsqd_http_addresses = [\"a:1\"]\nnotification_http_endpoint = \"http://h/of-mine\"\n")
+	env := map[string]string{"NSQADMIN_AUTH_SECRET_FILE": write("secret", "of-mine\n"), "NSQLOOKUPD_MAX_NAMES": "7"}
+	for _, row := range []struct {
+		args     []string
+		out, err string
+	}{
+		{[]string{"nsqd-lite", "nsqlookupd", "--check-config", "--config=" + lookupd}, "\ntcp_address = \"" + addr + "\" # " + lookupd + "\n", "nsqlookupd: config " + lookupd + ": unknown key what is ignored\n"},
+		{[]string{"nsqlookupd", "-check-config"}, "\nmax_names = 7 # NSQLOOKUPD_MAX_NAMES\n", ""},
+		{[]string{"nsqlookupd", "--check-config", "--strict"}, "\nhttp_address = \"127.0.0.1:4161\" # default\n", ""},
+		{[]string{"nsqadmin", "--check-config", "--config=" + page}, "\nnsqd_http_addresses = [\"a:1\"] # " + page + "\n", ""},
+		{[]string{"nsqadmin", "--check-config", "--config=" + page}, "\n# auth_secret = ... # NSQADMIN_AUTH_SECRET_FILE\n", ""},
+		{[]string{"nsqadmin", "--check-config", "--config=" + page}, "\n# notification_http_endpoint = ... # " + page + "\n", ""},
+	} {
+		f := newFake(env, row.args...)
+		if code := run(f.process); code != exitOK || !strings.Contains("\n"+f.out.String(), row.out) || f.err.String() != row.err || strings.Contains(f.out.String(), "of-mine") {
+			t.Errorf("%v: exit %d, %q, want %q in\n%s", row.args, code, f.err.String(), row.out, f.out.String())
+		}
+	}
+	for _, row := range []struct{ args, want string }{
+		{"nsqlookupd --check-config --max-memory=5", "nsqlookupd options: MaxMemory is 5"},
+		{"nsqlookupd --check-config --drain-timeout=0", "--drain-timeout must be more than 0"},
+		{"nsqlookupd --check-config --config=" + dir + "/none", "config " + dir + "/none: "},
+		{"nsqadmin --check-config", "--nsqd-http-address or --lookupd-http-address required"},
+		{"nsqadmin --check-config --nsqd-http-address=ftp://x", `"ftp://x" is not host:port nor an HTTP URL`},
+		{"nsqadmin --check-config --nsqd-http-address=x:1 --base-path=/<", "BasePath"},
+		{"nsqadmin --check-config --nsqd-http-address=x:1 --http-client-tls-root-ca-file=" + page, page + " has no certificate"},
+		{"nsqd --check-config --max-memory=5", "server options: MaxMemory is 5"},
+	} {
+		f := newFake(nil, strings.Fields(row.args)...)
+		if code := run(f.process); code != exitUsage || !strings.Contains(f.err.String(), row.want) || f.out.Len() > 0 {
+			t.Errorf("%s: exit %d, %q, want %q", row.args, code, f.err.String(), row.want)
+		}
 	}
 }
 

@@ -28,9 +28,6 @@ func runNSQD(p process, args []string) int {
 		return exitOK
 	}
 	if err != nil {
-		if s != nil && s.checkConfig {
-			code = exitUsage
-		}
 		return p.misused("nsqd", err, code)
 	}
 	if s.version {
@@ -38,11 +35,7 @@ func runNSQD(p process, args []string) int {
 		return exitOK
 	}
 	if s.checkConfig {
-		for _, w := range warnings {
-			fmt.Fprintf(p.stderr, "nsqd: %s\n", w)
-		}
-		fmt.Fprint(p.stdout, s.listing)
-		return exitOK
+		return p.checked("nsqd", s.listing, warnings)
 	}
 	if s.config != "" {
 		s.reload = func() (*settings, error) {

@@ -90,6 +90,12 @@ type Options struct {
 	configFrom netip.Prefix
 }
 
+// Check says what New would find wrong with the options. It opens nothing.
+func (o Options) Check() error {
+	_, err := o.withDefaults()
+	return err
+}
+
 // withDefaults fills in the defaults and checks what can be checked.
 func (o Options) withDefaults() (Options, error) {
 	fill(&o.ConnectTimeout, 2*time.Second)
