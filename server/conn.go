@@ -61,6 +61,7 @@ type conn struct {
 
 	heartbeat heartbeat
 	identity  *identity // nil until IDENTIFY
+	spelling  *spelling // of an IDENTIFY that is long, while it is decoded
 	auth      *auth     // nil until AUTH
 	upgrades  upgrades
 	connected int64 // unix seconds
@@ -194,6 +195,9 @@ func (c *conn) run(p []byte) (n int) {
 				c.refuse(err)
 				return n
 			}
+		}
+		if cmd.Verb == wire.Identify && c.awaitsDecoding(cmd.Body) {
+			return n
 		}
 		n += size
 		c.s.measures.commands[cmd.Verb]++
@@ -363,6 +367,7 @@ func (c *conn) leave() {
 	c.heartbeat.stop()
 	c.upgrades.stop()
 	c.auth.stop()
+	c.s.longIdentities.forget(c)
 	if c.c != nil { // else it was never open
 		c.weighNothing()
 		c.origin.conns--

@@ -33,7 +33,7 @@ func (c *conn) identify(body []byte) *wire.Error {
 	if u := &c.upgrades; c.s.o.Strict && (u.tls != nil || u.snappy || u.deflate) {
 		return wire.Errorf(wire.CodeInvalid, "cannot IDENTIFY in current state")
 	}
-	q, err := wire.DecodeIdentify(body)
+	q, err := c.decoded(body)
 	if err != nil {
 		return wire.Errorf(wire.CodeBadBody, "IDENTIFY failed to decode JSON body")
 	}

@@ -31,32 +31,33 @@ type Server struct {
 	subscribers map[uint32]*conn // by owner, for looking up; never ranged over
 	lastOwner   uint32
 
-	turn      turn // what is to be done at the end of the turn
-	fsync     fsync
-	auth      *authenticator // nil: AUTH is off
-	tlsConfig *tls.Config    // nil: no TLS
-	output    output
-	budget    budget
-	relief    relief
-	origins   origins
-	statsd    statsd
-	metadata  metadataWriter
-	peers     peers
-	idle      idle
-	retain    retain
-	taps      taps
-	wrote     error // how the last write to a file went
-	measures  measures
-	draining  bool  // no more clients are accepted
-	start     int64 // unix seconds
-	closed    bool
-	path      *dataPath // nil: everything is in memory
-	blocks    journal.Blocks
-	tcp       loop.Listener
-	http      *httpServer
-	https     *httpServer
-	release   func() // takes the registrations at the loop's end back
-	own       *ownLoop
+	turn           turn // what is to be done at the end of the turn
+	fsync          fsync
+	longIdentities longIdentities
+	auth           *authenticator // nil: AUTH is off
+	tlsConfig      *tls.Config    // nil: no TLS
+	output         output
+	budget         budget
+	relief         relief
+	origins        origins
+	statsd         statsd
+	metadata       metadataWriter
+	peers          peers
+	idle           idle
+	retain         retain
+	taps           taps
+	wrote          error // how the last write to a file went
+	measures       measures
+	draining       bool  // no more clients are accepted
+	start          int64 // unix seconds
+	closed         bool
+	path           *dataPath // nil: everything is in memory
+	blocks         journal.Blocks
+	tcp            loop.Listener
+	http           *httpServer
+	https          *httpServer
+	release        func() // takes the registrations at the loop's end back
+	own            *ownLoop
 
 	cmd      wire.Command     // used again for each command
 	delivery journal.Delivery // used again for each delivery
@@ -90,6 +91,7 @@ func newServer(l loop.Loop, o Options, path *dataPath) (*Server, error) {
 	}
 	s.turn.init(s)
 	s.fsync.s = s
+	s.longIdentities.s = s
 	s.measures.init()
 	s.output.s = s
 	s.relief.s = s
