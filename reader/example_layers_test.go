@@ -102,6 +102,28 @@ func ExampleGroup() {
 	// orders.us: 8
 }
 
+// A group follows a list of topics that changes while it runs.
+func ExampleGroup_SetTopics() {
+	l, nsqd, stop, end := start()
+	g, err := reader.NewGroup(l, reader.GroupOptions{
+		Options: reader.Options{
+			Channel: "audit", NSQDs: nsqd,
+			Handler: func(m *reader.Message) error {
+				fmt.Printf("%s: %s\n", m.Topic(), m.Body)
+				stop()
+				return nil
+			},
+		},
+		Topics: []string{"orders.eu"},
+	})
+	check(err)
+	defer g.Close()
+	publish(l, nsqd, "orders.asia", "9")
+	check(g.SetTopics([]string{"orders.us", "orders.asia"}))
+	end()
+	// Output: orders.asia: 9
+}
+
 // start runs a loop with a server. stop lets the loop end, and end waits for
 // it.
 func start() (l *loop.Engine, nsqd []string, stop, end func()) {

@@ -22,7 +22,7 @@ type GroupOptions struct {
 	// any, are for each topic.
 	Options
 
-	// Topics are consumed from the start on.
+	// Topics are consumed from the start on. SetTopics changes them.
 	Topics []string
 
 	// Match, if set, says which of the topics that the Lookupds know are
@@ -65,6 +65,7 @@ type Group struct {
 
 	// Of the loop.
 	epoch   time.Time // when the group started; see Reader.now
+	fixed   []string  // Topics, as set last
 	members []*member // in the order in which they became known
 	ready   ready     // whose slots are topics
 	topics  *lookup.Poller
@@ -77,8 +78,10 @@ type Group struct {
 type member struct {
 	group  *Group
 	reader *Reader
-	found  bool // by Match: it goes when nobody names it any more
+	fixed  bool // one of Topics
+	found  bool // by Match: it goes, unless it is fixed, when nobody names it any more
 	missed int  // polls in a row that did not name it
+	ended  bool // by the group
 	slot   *slot
 }
 
@@ -92,7 +95,7 @@ func NewGroup(l loop.Loop, o GroupOptions) (*Group, error) {
 	if err != nil {
 		return nil, fmt.Errorf("group options: %w", err)
 	}
-	g := &Group{loop: l, o: o, each: each, log: slog.New(slog.DiscardHandler)}
+	g := &Group{loop: l, o: o, each: each, log: slog.New(slog.DiscardHandler), fixed: slices.Clone(o.Topics)}
 	if o.Logger != nil {
 		g.log = o.Logger.With("channel", o.Channel)
 	}
@@ -125,24 +128,41 @@ func (o *GroupOptions) check() (each Options, err error) {
 		return each, errors.New("Match: want Lookupds, which know what topics there are")
 	case o.MaxTopics < 0:
 		return each, fmt.Errorf("MaxTopics %d: want at least 1, or 0 for the default", o.MaxTopics)
-	case len(o.Topics) > o.MaxTopics:
-		return each, fmt.Errorf("Topics: want at most MaxTopics, %d, not %d", o.MaxTopics, len(o.Topics))
 	}
-	for i, topic := range o.Topics {
-		if slices.Contains(o.Topics[:i], topic) {
-			return each, fmt.Errorf("Topics: %s is there twice", topic)
+	if each, err = o.of("topic"); err != nil { // one that is in order, for what Match finds is not there yet
+		return each, err
+	}
+	return each, o.checkTopics(o.Topics)
+}
+
+// of returns the options of a topic, with defaults.
+func (o *GroupOptions) of(topic string) (Options, error) {
+	each := o.Options
+	each.Topic = topic
+	return each.withDefaults()
+}
+
+// checkTopics returns an error for the first topic that cannot be one of Topics.
+func (o *GroupOptions) checkTopics(topics []string) error {
+	if len(topics) > o.MaxTopics {
+		return fmt.Errorf("Topics: want at most MaxTopics, %d, not %d", o.MaxTopics, len(topics))
+	}
+	known := make(map[string]bool, len(topics))
+	for _, topic := range topics {
+		if known[topic] {
+			return fmt.Errorf("Topics: %s is there twice", topic)
+		}
+		known[topic] = true
+		if err := client.CheckTopic(topic); err != nil {
+			return fmt.Errorf("Topics: %w", err)
 		}
 	}
-	each = o.Options
-	each.Topic = "topic" // one that is in order, for what Match finds is not there yet
-	return each.withDefaults()
+	return nil
 }
 
 // newMember makes the reader of a topic, which has nothing of the budget yet.
 func (g *Group) newMember(topic string) (*member, error) {
-	o := g.o.Options
-	o.Topic = topic
-	o, err := o.withDefaults()
+	o, err := g.o.of(topic)
 	if err != nil {
 		return nil, fmt.Errorf("group options: topic %q: %w", topic, err)
 	}
@@ -171,6 +191,7 @@ func (g *Group) start() {
 	}
 	g.ticker = g.loop.Every(g.each.RedistributeInterval, g.onTick)
 	for _, m := range g.first {
+		m.fixed = true
 		g.join(m)
 	}
 	if g.o.Match != nil {
@@ -193,6 +214,23 @@ func (g *Group) Pause() error { return g.do(func() { g.ready.pause(true, g.now()
 
 // Resume ends what Pause began.
 func (g *Group) Resume() error { return g.do(func() { g.ready.pause(false, g.now()) }) }
+
+// SetTopics changes GroupOptions.Topics, also to none. What is new is consumed
+// from now on; while there are MaxTopics already it waits for room. What is gone
+// ends as Reader.Shutdown says, unless Match has found it too, and its part of
+// the budget goes to the others as its messages in flight are answered. If it is
+// set again before that, it is consumed again after it. What stays is not
+// disturbed.
+//
+// An error says which topic breaks a rule that NewGroup has as well; then nothing
+// has changed.
+func (g *Group) SetTopics(topics []string) error {
+	if err := g.o.checkTopics(topics); err != nil {
+		return fmt.Errorf("set topics: %w", err)
+	}
+	topics = slices.Clone(topics)
+	return g.do(func() { g.fixed = topics; g.follow() })
+}
 
 // do runs f, which changes the budget, on the loop.
 func (g *Group) do(f func()) error {

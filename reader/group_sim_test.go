@@ -42,13 +42,16 @@ func TestGroup_Simulation(t *testing.T) {
 			Topics: []string{"a", "b", "c", "d"},
 		})
 		for range 30 {
-			switch random.IntN(6) {
+			switch random.IntN(8) {
 			case 0:
 				w.l.Do(func() { g.SetMaxInFlight(random.IntN(12)) })
 			case 1:
 				w.l.Do(func() { g.Pause() })
 			case 2:
 				w.l.Do(func() { g.Resume() })
+			case 3, 4:
+				some := slices.DeleteFunc([]string{"a", "b", "c", "d"}, func(string) bool { return random.IntN(2) == 0 })
+				w.l.Do(func() { g.SetTopics(some) })
 			default:
 				w.publish(random.IntN(2), string(rune('a'+random.IntN(4))), random.IntN(10))
 			}
@@ -56,7 +59,7 @@ func TestGroup_Simulation(t *testing.T) {
 			w.check(g)
 		}
 		w.SetFaults(looptest.Faults{})
-		w.l.Do(func() { g.Resume(); g.SetMaxInFlight(3) })
+		w.l.Do(func() { g.Resume(); g.SetMaxInFlight(3); g.SetTopics([]string{"a", "b", "c", "d"}) })
 		w.within(10*time.Minute, fmt.Sprintf("seed %d: all messages processed", seed), func() bool {
 			for _, m := range g.members {
 				if m.slot.inFlight > 0 {

@@ -370,17 +370,17 @@ func TestGroup_OptionsThatBreakARule(t *testing.T) {
 		Topics:  []string{"a"},
 	}
 	for want, change := range map[string]func(o *GroupOptions){
-		"Topic: want it empty":         func(o *GroupOptions) { o.Topic = "a" },
-		"Topics, Match: want":          func(o *GroupOptions) { o.Topics = nil },
-		"Match: want Lookupds":         func(o *GroupOptions) { o.Match, o.Lookupds = func(string) bool { return true }, nil },
-		"MaxTopics -1: want":           func(o *GroupOptions) { o.MaxTopics = -1 },
-		"Topics: want at most":         func(o *GroupOptions) { o.Topics, o.MaxTopics = []string{"a", "b"}, 1 },
-		"Topics: a is there twice":     func(o *GroupOptions) { o.Topics = []string{"a", "a"} },
-		"Channel: ":                    func(o *GroupOptions) { o.Channel = "" },
-		`topic "b c": Topic: `:         func(o *GroupOptions) { o.Topics = []string{"a", "b c"} },
-		"MaxInFlight -1: want":         func(o *GroupOptions) { o.MaxInFlight = -1 },
-		"Handler: want a function":     func(o *GroupOptions) { o.Handler = nil },
-		"NSQDs, Lookupds: want at lea": func(o *GroupOptions) { o.Lookupds = nil },
+		"Topic: want it empty":          func(o *GroupOptions) { o.Topic = "a" },
+		"Topics, Match: want":           func(o *GroupOptions) { o.Topics = nil },
+		"Match: want Lookupds":          func(o *GroupOptions) { o.Match, o.Lookupds = func(string) bool { return true }, nil },
+		"MaxTopics -1: want":            func(o *GroupOptions) { o.MaxTopics = -1 },
+		"Topics: want at most":          func(o *GroupOptions) { o.Topics, o.MaxTopics = []string{"a", "b"}, 1 },
+		"Topics: a is there twice":      func(o *GroupOptions) { o.Topics = []string{"a", "a"} },
+		"Channel: ":                     func(o *GroupOptions) { o.Channel = "" },
+		`Topics: E_BAD_TOPIC topic nam`: func(o *GroupOptions) { o.Topics = []string{"a", "b c"} },
+		"MaxInFlight -1: want":          func(o *GroupOptions) { o.MaxInFlight = -1 },
+		"Handler: want a function":      func(o *GroupOptions) { o.Handler = nil },
+		"NSQDs, Lookupds: want at lea":  func(o *GroupOptions) { o.Lookupds = nil },
 	} {
 		o := good
 		change(&o)

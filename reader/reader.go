@@ -349,6 +349,7 @@ func (r *Reader) SetMaxInFlight(n int) error {
 // lend is SetMaxInFlight by a group: what its connections have earned is kept.
 func (r *Reader) lend(n int) {
 	if r.leaving {
+		r.ready.max = n // for Stats: no connection has a place in it any more
 		return
 	}
 	r.bound = max(n, 1)

@@ -18,7 +18,7 @@ const (
 type slot struct {
 	conn   *conn   // whose it is; nothing in this file looks at it
 	member *member // or this, when a group divides its budget among topics
-	limit  int     // the largest ready count that nsqd accepts here
+	limit  int     // the largest ready count that nsqd accepts here; 0: retired
 	least  int     // what it may have before it is warm; 0 means 1
 
 	count    int   // the ready count decided
@@ -38,6 +38,9 @@ type slot struct {
 // use is what the slot takes of the budget: a message that is in flight takes
 // its place also when the ready count has been lowered since.
 func (s *slot) use() int { return max(s.count, s.inFlight) }
+
+// idle says whether the slot has nothing and could have something.
+func (s *slot) idle() bool { return s.use() == 0 && s.limit > 0 }
 
 // ready decides the ready count of every connection. It is pure: events and
 // times (unix nanoseconds) come in through its methods, and decisions are left
@@ -89,6 +92,14 @@ func (b *ready) remove(s *slot, now int64) {
 	b.committed -= s.use()
 	s.count, s.sent, s.inFlight = 0, 0, 0
 	b.gauge(s)
+	b.divide()
+	b.adjust(now)
+}
+
+// retire leaves a connection nothing but what is in flight there, until it is
+// removed.
+func (b *ready) retire(s *slot, now int64) {
+	s.limit = 0
 	b.divide()
 	b.adjust(now)
 }
@@ -266,13 +277,13 @@ func (b *ready) allowed() int {
 
 // waiting says whether a connection has neither a slot nor a message.
 func (b *ready) waiting() bool {
-	return slices.ContainsFunc(b.slots, func(s *slot) bool { return s.use() == 0 })
+	return slices.ContainsFunc(b.slots, (*slot).idle)
 }
 
 // without says whether a connection has no slot, be it that its last message
 // is still in flight.
 func (b *ready) without() bool {
-	return slices.ContainsFunc(b.slots, func(s *slot) bool { return s.count == 0 })
+	return slices.ContainsFunc(b.slots, func(s *slot) bool { return s.count == 0 && s.limit > 0 })
 }
 
 func (b *ready) sum() (n int) {
@@ -321,7 +332,7 @@ func (s *slot) target() int {
 // shed lowers counts to 1, and to 0 for a random surplus.
 func (b *ready) shed(now int64) {
 	for _, s := range b.slots {
-		b.set(s, min(s.count, 1), now)
+		b.set(s, min(s.count, s.limit, 1), now)
 	}
 	for n := b.sum(); n > b.allowed(); n-- {
 		b.set(b.pick(func(s *slot) bool { return s.count > 0 }), 0, now)
@@ -335,14 +346,14 @@ func (b *ready) fill(now int64) {
 	for b.committed < b.allowed() {
 		oldest := int64(-1)
 		for _, s := range b.slots {
-			if s.use() == 0 && (oldest < 0 || s.until < oldest) {
+			if s.idle() && (oldest < 0 || s.until < oldest) {
 				oldest = s.until
 			}
 		}
 		if oldest < 0 {
 			break
 		}
-		b.set(b.pick(func(s *slot) bool { return s.use() == 0 && s.until == oldest }), 1, now)
+		b.set(b.pick(func(s *slot) bool { return s.idle() && s.until == oldest }), 1, now)
 	}
 	b.short = b.without()
 }

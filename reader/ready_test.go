@@ -280,6 +280,37 @@ func TestReady_OthersGrowWhenOneIsLost_59(t *testing.T) {
 	g.want("c9")
 }
 
+func TestReady_RetiredGetsNothingMore(t *testing.T) {
+	for _, max := range []int{2, 12} { // scarce, and in plenty
+		g := newRig(t, max, "a", "b", "c")
+		g.warm("a", "b", "c")
+		for g.conns["a"].count == 0 {
+			g.pass(5 * time.Second)
+		}
+		g.deliver("a")
+		g.b.retire(g.conns["a"], g.now)
+		for range 100 {
+			g.written()
+			g.want("a0")
+			if g.b.committed > max {
+				t.Errorf("%d of %d committed", g.b.committed, max)
+			}
+			g.pass(5 * time.Second)
+		}
+		g.answer("a")
+		g.written()
+		g.wantSum(max) // all of it is the others'
+		g.want("a0")
+		if g.b.short || g.b.waiting() {
+			t.Error("what is retired waits for room")
+		}
+		g.pass(time.Minute)
+		g.want("a0")
+		g.remove("a")
+		g.wantSum(max)
+	}
+}
+
 func TestReady_Starved_60(t *testing.T) {
 	for _, tt := range []struct {
 		inFlight, count int

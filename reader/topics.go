@@ -1,6 +1,7 @@
 package reader
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -30,24 +31,53 @@ func (g *Group) poll() {
 // onTopics makes readers for the topics that are new.
 func (g *Group) onTopics(all lookup.Answer) {
 	for _, topic := range all.Topics {
-		if g.member(topic) != nil || !g.o.Match(topic) {
-			continue
+		if m := g.member(topic); (m == nil || !m.found) && g.o.Match(topic) {
+			g.want(topic, false)
 		}
+	}
+}
+
+// follow makes of the topics that there are those that there should be.
+func (g *Group) follow() {
+	fixed := make(map[string]bool, len(g.fixed))
+	for _, topic := range g.fixed {
+		fixed[topic] = true
+	}
+	for _, m := range slices.Clone(g.members) {
+		m.fixed = fixed[m.reader.o.Topic]
+		if !m.fixed && !m.found {
+			g.leave(m)
+		}
+	}
+	for _, topic := range g.fixed {
+		g.want(topic, true)
+	}
+}
+
+// want makes a reader for a topic of Topics, or one that Match has found, when
+// there is none, and there is room. One that is about to end is not replaced
+// before: a topic has one reader at a time.
+func (g *Group) want(topic string, fixed bool) {
+	m := g.member(topic)
+	if m == nil {
 		if len(g.members) >= g.o.MaxTopics {
 			if !g.full {
 				g.log.Warn("topics are not consumed: there are too many", "topic", topic, "max_topics", g.o.MaxTopics)
 			}
 			g.full = true
-			continue
+			return
 		}
-		m, err := g.newMember(topic)
-		if err != nil {
+		var err error
+		if m, err = g.newMember(topic); errors.Is(err, ErrClosed) {
+			return // the loop has stopped
+		} else if err != nil {
 			g.report(err)
-			continue
+			return
 		}
-		m.found = true
 		g.join(m)
 	}
+	m.fixed = m.fixed || fixed
+	m.found = m.found || !fixed
 }
 
 // onInterval counts the topics that the answers since the last poll have not
@@ -55,13 +85,22 @@ func (g *Group) onTopics(all lookup.Answer) {
 func (g *Group) onInterval(all lookup.Answer) {
 	for _, m := range slices.Clone(g.members) {
 		m.missed++
-		if !m.found || slices.Contains(all.Topics, m.reader.o.Topic) {
+		if m.fixed || slices.Contains(all.Topics, m.reader.o.Topic) {
 			m.missed = 0
 		}
-		if m.missed >= missedPolls && len(m.reader.ready.slots) == 0 {
+		if m.missed >= missedPolls && len(m.reader.ready.slots) == 0 && !m.reader.leaving {
 			g.log.Info("topic left: nobody has it", "topic", m.reader.o.Topic)
-			m.reader.leave()
+			g.leave(m)
 		}
+	}
+}
+
+// leave ends a topic in order. Of the budget it keeps what is in flight.
+func (g *Group) leave(m *member) {
+	if !m.reader.leaving {
+		m.ended = true
+		g.ready.retire(m.slot, g.now())
+		m.reader.leave()
 	}
 }
 
@@ -107,11 +146,15 @@ func (g *Group) left(m *member) {
 	g.members = slices.Delete(g.members, i, i+1)
 	g.ready.remove(m.slot, g.now())
 	m.slot = nil
-	g.full = false
 	m.tell(g.o.OnLeave)
-	if g.life.Load() != lifeClosed {
-		g.share()
+	if g.life.Load() == lifeClosed {
+		return
 	}
+	if g.full || m.ended && slices.Contains(g.fixed, m.reader.o.Topic) {
+		g.full = false
+		g.follow()
+	}
+	g.share()
 }
 
 // message and answered tell the group's budget what a topic's has been told.
