@@ -14,6 +14,8 @@ import (
 // named are the options of readers by the names that NSQ's other clients give
 // them, where 0 often means off.
 var named = option.Table[Options]{
+	"nsqd_tcp_addresses":        option.List(func(o *Options) *[]string { return &o.NSQDs }),
+	"lookupd_http_addresses":    option.List(func(o *Options) *[]string { return &o.Lookupds }),
 	"max_in_flight":             option.Number(func(o *Options) *int { return &o.MaxInFlight }),
 	"max_attempts":              setAttempts,
 	"default_requeue_delay":     option.Off(func(o *Options) *time.Duration { return &o.RequeueDelay }),
@@ -21,7 +23,7 @@ var named = option.Table[Options]{
 	"max_backoff_duration":      option.Off(func(o *Options) *time.Duration { return &o.MaxBackoff }),
 	"backoff_strategy":          setStrategy,
 	"lookupd_poll_interval":     option.Duration(func(o *Options) *time.Duration { return &o.LookupdPollInterval }),
-	"lookupd_poll_jitter":       setJitter,
+	"lookupd_poll_jitter":       option.OffPart(func(o *Options) *float64 { return &o.LookupdPollJitter }),
 	"lookupd_poll_timeout":      setPollTimeout,
 	"low_rdy_idle_timeout":      option.Duration(func(o *Options) *time.Duration { return &o.LowReadyIdleTimeout }),
 	"low_rdy_timeout":           option.Duration(func(o *Options) *time.Duration { return &o.LowReadyTimeout }),
@@ -33,8 +35,9 @@ var named = option.Table[Options]{
 
 // Set sets an option by the name that NSQ's other clients give it, as in
 // "max_in_flight" or "max-attempts"; those of connections too, as
-// client.Options.Set does, which says what a value may be. It is for flags and
-// configuration files; a program sets the fields.
+// client.Options.Set does, which says what a value may be. Addresses are a list
+// with commas that replaces what was there. It is for flags and configuration
+// files; a program sets the fields.
 func (o *Options) Set(name, value string) error {
 	if known, err := named.Set(o, name, value); known {
 		return err
@@ -84,17 +87,6 @@ func setStrategy(o *Options, v string) error {
 		return fmt.Errorf("want exponential, full_jitter, equal_jitter, linear or off, not %q", v)
 	}
 	o.Backoff = b
-	return nil
-}
-
-func setJitter(o *Options, v string) error {
-	f, err := strconv.ParseFloat(v, 64)
-	if err != nil || f < 0 {
-		return fmt.Errorf("want a number from 0 to 1, not %q", v)
-	}
-	if o.LookupdPollJitter = f; f == 0 {
-		o.LookupdPollJitter = -1
-	}
 	return nil
 }
 

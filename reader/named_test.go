@@ -1,6 +1,7 @@
 package reader_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,13 +13,16 @@ import (
 func TestOptions_SetByName_172(t *testing.T) {
 	var o reader.Options
 	for _, pair := range []string{
-		"max-in-flight,9", "max_attempts,0", "default_requeue_delay,0", "max_requeue_delay,5m", "max_backoff_duration,0",
+		"nsqd-tcp-addresses,h:1,i:2", "lookupd_http_addresses,l:3,m:4", "max-in-flight,9", "max_attempts,0", "default_requeue_delay,0", "max_requeue_delay,5m", "max_backoff_duration,0",
 		"backoff_strategy,full_jitter", "lookupd_poll_interval,10s", "lookupd_poll_jitter,0", "lookupd_poll_timeout,3s",
 		"low_rdy_idle_timeout,1s", "low_rdy_timeout,2s", "rdy_redistribute_interval,3000", "snappy", "dial_timeout,4s",
 	} {
 		if err := o.SetPair(pair); err != nil {
 			t.Errorf("%s: %v", pair, err)
 		}
+	}
+	if !slices.Equal(o.NSQDs, []string{"h:1", "i:2"}) || !slices.Equal(o.Lookupds, []string{"l:3", "m:4"}) {
+		t.Errorf("addresses %v, %v", o.NSQDs, o.Lookupds)
 	}
 	if o.MaxInFlight != 9 || o.MaxAttempts != -1 || o.Backoff != reader.FullJitter || o.LookupdPollJitter >= 0 || !o.Client.Snappy {
 		t.Errorf("options %+v", o)

@@ -52,6 +52,20 @@ func Text[T any](field func(*T) *string) func(*T, string) error {
 	}
 }
 
+// List sets a field from a list with commas.
+func List[T any](field func(*T) *[]string) func(*T, string) error {
+	return func(o *T, v string) error {
+		all := strings.Split(v, ",")
+		for i, one := range all {
+			if all[i] = strings.TrimSpace(one); all[i] == "" {
+				return fmt.Errorf("want a list with commas and nothing empty in it, not %q", v)
+			}
+		}
+		*field(o) = all
+		return nil
+	}
+}
+
 // Number sets a field from decimal digits.
 func Number[T any](field func(*T) *int) func(*T, string) error {
 	return func(o *T, v string) error {
@@ -111,6 +125,22 @@ func Off[T any](field func(*T) *time.Duration) func(*T, string) error {
 			d = -1
 		}
 		*field(o) = d
+		return nil
+	}
+}
+
+// OffPart sets a field from a number from 0 to 1, where 0, which NSQ's clients
+// take for off, becomes negative.
+func OffPart[T any](field func(*T) *float64) func(*T, string) error {
+	return func(o *T, v string) error {
+		f, err := strconv.ParseFloat(v, 64)
+		if err != nil || !(f >= 0 && f <= 1) {
+			return fmt.Errorf("want a number from 0 to 1, not %q", v)
+		}
+		if f == 0 {
+			f = -1
+		}
+		*field(o) = f
 		return nil
 	}
 }

@@ -1,6 +1,7 @@
 package option_test
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ type options struct {
 	n    int
 	on   bool
 	d, f time.Duration
+	list []string
+	part float64
 }
 
 var table = option.Table[options]{
@@ -22,6 +25,8 @@ var table = option.Table[options]{
 	"on":        option.Bool(func(o *options) *bool { return &o.on }),
 	"delay":     option.Duration(func(o *options) *time.Duration { return &o.d }),
 	"off_delay": option.Off(func(o *options) *time.Duration { return &o.f }),
+	"list":      option.List(func(o *options) *[]string { return &o.list }),
+	"part":      option.OffPart(func(o *options) *float64 { return &o.part }),
 	"gone":      option.Refuse[options]("use delay"),
 }
 
@@ -44,12 +49,21 @@ func TestTable_SetsFromText(t *testing.T) {
 		{"off_delay,0", options{f: -1}, ""},
 		{"off_delay,3s", options{f: 3 * time.Second}, ""},
 		{"off_delay,x", options{}, "want a duration"},
+		{"list,a, b", options{list: []string{"a", "b"}}, ""},
+		{"list,a,", options{}, `option list: want a list with commas and nothing empty in it, not "a,"`},
+		{"list", options{}, "want a list"},
+		{"part,0.5", options{part: 0.5}, ""},
+		{"part,0", options{part: -1}, ""},
+		{"part,1.5", options{}, `want a number from 0 to 1, not "1.5"`},
+		{"part,-1", options{}, "want a number"},
+		{"part,NaN", options{}, "want a number"},
+		{"part,x", options{}, "want a number"},
 		{"gone,1", options{}, "option gone: not an option here: use delay"},
 	} {
 		var got options
 		name, value := option.Pair(row.given)
 		known, err := table.Set(&got, name, value)
-		if !known || got != row.want {
+		if !known || !reflect.DeepEqual(got, row.want) {
 			t.Errorf("%s: known %v, %+v, want %+v", row.given, known, got, row.want)
 		}
 		if (err == nil) != (row.err == "") || err != nil && !strings.Contains(err.Error(), row.err) {
@@ -66,7 +80,7 @@ func TestTable_UnknownNames(t *testing.T) {
 	if got := option.Unknown("off-dely", table.Names()).Error(); got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
-	if !slices.IsSorted(table.Names()) || len(table.Names()) != 6 {
+	if !slices.IsSorted(table.Names()) || len(table.Names()) != 8 {
 		t.Errorf("names %q", table.Names())
 	}
 }
