@@ -13,6 +13,7 @@ func (h *httpServer) liteRoutes() []*route {
 	return []*route{
 		{method: "GET", path: "/lite/stats", polled: true, help: "what /stats leaves out: connections, files, the disk, finished messages", heavy: true, needs: accessStats, run: h.liteStats},
 		{method: "GET", path: "/lite/config", help: "all options in force, with where each came from", needs: accessConfig, run: h.liteConfig},
+		{method: "POST", path: "/lite/topic/drop", help: "drop the first messages that no channel has yet: ?topic=&through=<message id>", scope: ofTopic, run: h.topicDrop},
 		{method: "POST", path: "/lite/client/close", help: "close a client's connection: ?client=<remote address>", run: h.liteClose},
 	}
 }

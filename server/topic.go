@@ -196,11 +196,21 @@ func (t *topic) paused() bool { return t.j.Held() }
 
 // empty drops what no channel has been given yet.
 func (t *topic) empty() {
+	t.beforeEmpty()
+	t.j.Discard(t.j.End())
+	t.afterEmpty()
+}
+
+// beforeEmpty has the journal hold all that came before the topic is emptied.
+func (t *topic) beforeEmpty() {
 	// What was appended in this turn came before.
 	if err := t.commit(); err != nil {
 		t.log.Warn("empty topic: journal cannot be written yet", "err", err)
 	}
-	t.j.Discard()
+}
+
+// afterEmpty keeps that the topic, or a part of it, was emptied.
+func (t *topic) afterEmpty() {
 	if err := t.keep(); err != nil {
 		t.log.Warn("empty topic: kept in memory until the journal can be written", "err", err)
 	}

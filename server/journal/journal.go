@@ -311,19 +311,27 @@ func (j *Journal) Depth() int64 {
 // Deferred is the number of deferred messages beyond the frontier.
 func (j *Journal) Deferred() int64 { return int64(j.committedDeferrals()) }
 
-// Discard drops the messages beyond the frontier. Cursors keep theirs.
-func (j *Journal) Discard() {
-	n := j.committedDeferrals()
-	j.deferred = slices.Delete(j.deferred, 0, n)
-	if j.front == j.end {
+// Discard drops the messages beyond the frontier that stand before a spot: all of
+// them before End. Cursors keep theirs.
+func (j *Journal) Discard(before Spot) {
+	to := before.at
+	if to.pos > j.end.pos {
+		to = j.end
+	}
+	if to.pos <= j.front.pos {
 		return
 	}
+	n := 0
+	for n < len(j.deferred) && j.deferred[n].seq < to.seq {
+		n++
+	}
+	j.deferred = slices.Delete(j.deferred, 0, n)
 	// A cursor that has read everything stands at the frontier and moves
 	// with it; one that has not meets the hole when it gets there.
 	for _, c := range j.cursors {
-		c.pass(j.front, j.end, 0)
+		c.pass(j.front, to, 0)
 	}
-	j.front = j.end
+	j.front = to
 	j.countBehind()
 	j.events.setFront(j)
 	j.reclaimable = true

@@ -221,6 +221,33 @@ func (mc *modelCursor) seqs(what int) []uint64 {
 	return all
 }
 
+// discard drops what waits at the frontier: all of it, or some.
+func (m *life) discard() error {
+	to, n := m.j.End(), len(m.waiting)
+	if n > 0 && m.rng.IntN(2) == 0 {
+		n = m.rng.IntN(n)
+		last := m.j.Frontier().Seq()
+		if n > 0 {
+			last = m.waiting[n-1] + 1
+		}
+		to = m.j.Frontier()
+		for to.Seq() < last {
+			next, err := m.j.Peek(to, 1, 1, func(*journal.Peeked) {})
+			if err != nil {
+				return err
+			}
+			to = next
+		}
+	}
+	m.j.Discard(to)
+	at := m.moment()
+	for _, seq := range m.waiting[:n] {
+		m.messages[seq].discarded = at
+	}
+	m.waiting = m.waiting[n:]
+	return nil
+}
+
 // step does one thing at random. It is false when the disk has failed.
 func (m *life) step() bool {
 	var mc *modelCursor
@@ -243,12 +270,7 @@ func (m *life) step() bool {
 		m.now += int64(m.rng.IntN(100))
 		m.expire()
 	case op == 9 && rare:
-		m.j.Discard()
-		at := m.moment()
-		for _, seq := range m.waiting {
-			m.messages[seq].discarded = at
-		}
-		m.waiting = nil
+		err = m.discard()
 	case op == 10 && mc != nil && rare:
 		mc.c.Empty()
 		at := m.moment()

@@ -281,7 +281,7 @@ func TestPeek_PassesOverGaps(t *testing.T) {
 	fill(t, j, 1, 2)
 	j.Hold(true)
 	fill(t, j, 3, 5)
-	j.Discard()
+	j.Discard(j.End())
 	j.Hold(false)
 	fill(t, j, 6, 7)
 	got, more := standings(t, c, journal.Fresh, 100)

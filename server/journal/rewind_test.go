@@ -294,7 +294,7 @@ func TestRewind_BringsBackWhatWasDropped(t *testing.T) {
 	fill(t, j, 1, 2)
 	j.Hold(true)
 	fill(t, j, 3, 4)
-	j.Discard()
+	j.Discard(j.End())
 	j.Hold(false)
 	fill(t, j, 5, 6)
 	c.Empty()
