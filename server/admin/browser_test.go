@@ -125,6 +125,22 @@ func onDemand(t *testing.T, s *nsqtest.Server) string {
 		}
 		fmt.Fprintln(w, "closed")
 	})
+	var slow net.Conn
+	mux.HandleFunc("/late", func(w http.ResponseWriter, r *http.Request) {
+		s.Publish("slow", "once")
+		c, err := net.Dial("tcp", s.TCPAddr())
+		if err == nil {
+			t.Cleanup(func() { _ = c.Close() })
+			const identify = `{"msg_timeout":1000}`
+			_, err = c.Write([]byte("  V2IDENTIFY\n\x00\x00\x00" + string(rune(len(identify))) + identify + "SUB slow c\nRDY 1\n"))
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		slow = c
+	})
+	mux.HandleFunc("/gone", func(w http.ResponseWriter, r *http.Request) { _ = slow.Close() })
 	control := httptest.NewServer(mux)
 	t.Cleanup(control.Close)
 	return control.URL

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/nsqloop/nsqloop/server"
 )
@@ -83,10 +84,11 @@ type action struct {
 	Action  string   `json:"action"`
 	Topic   string   `json:"topic"`
 	Channel string   `json:"channel"`
-	Nodes   []string `json:"nodes"`  // on these alone; all when there are none
-	Client  string   `json:"client"` // close: the remote address
-	To      string   `json:"to"`     // rewind: beginning or a time; level: the level
-	Depth   *int64   `json:"depth"`  // only if the depth is at most this: what the page showed
+	Nodes   []string `json:"nodes"`   // on these alone; all when there are none
+	Client  string   `json:"client"`  // close: the remote address
+	To      string   `json:"to"`      // rewind: beginning or a time; level: the level
+	Lookupd string   `json:"lookupd"` // unregister: where, as /api/v1/lookup names it
+	Depth   *int64   `json:"depth"`   // only if the depth is at most this: what the page showed
 }
 
 // act does what the page's buttons say.
@@ -112,6 +114,8 @@ func (a *Admin) act(r *http.Request) (any, error) {
 			return nil, err
 		}
 		return a.hide(r, b.Topic, b.Nodes[0])
+	case "unregister":
+		return a.unregister(r, &b)
 	case "rewind":
 		return a.rewind(r, &b)
 	case "close":
@@ -119,7 +123,7 @@ func (a *Admin) act(r *http.Request) (any, error) {
 	case "log_level":
 		return a.onNode(r, &b, http.MethodPut, "/config/log_level", nil, b.To)
 	}
-	return nil, &apiError{http.StatusBadRequest, "INVALID_ACTION", "The actions are create, delete, empty, pause, unpause, tombstone, rewind, close and log_level."}
+	return nil, &apiError{http.StatusBadRequest, "INVALID_ACTION", "The actions are create, delete, empty, pause, unpause, tombstone, unregister, rewind, close and log_level."}
 }
 
 // one refuses anything but a single node.
@@ -201,6 +205,25 @@ func (a *Admin) rewind(r *http.Request, b *action) (any, error) {
 		done
 		Messages int64 `json:"messages"`
 	}{done{out.warning()}, total}, nil
+}
+
+// unregister has one nsqlookupd forget a topic, or a channel of it. The nsqds
+// are not told: those that have it register it when they connect again.
+func (a *Admin) unregister(r *http.Request, b *action) (any, error) {
+	c := change{do: "delete", topic: b.Topic, channel: b.Channel}
+	if err := c.valid(); err != nil {
+		return nil, err
+	}
+	bases := *a.cluster.lookupds.Load()
+	i := slices.IndexFunc(bases, func(base string) bool { return hostOf(base) == b.Lookupd })
+	if i < 0 {
+		return nil, &apiError{http.StatusBadRequest, "INVALID_LOOKUPD", "Name one of the nsqlookupds that are asked, as /api/v1/lookup names it."}
+	}
+	var out outcome
+	out.add(a.up.post(r.Context(), bases[i], c.path(), c.query(), ""))
+	a.audit(r, "unregister", b.Topic, b.Channel, b.Lookupd, &out)
+	a.hurry()
+	return result(out)
 }
 
 // onNode has one nsqd do something.

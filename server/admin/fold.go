@@ -23,6 +23,7 @@ type fold struct {
 type moved struct {
 	done uint64
 	last int64
+	late uint64
 	seen bool
 }
 
@@ -256,9 +257,21 @@ func (g *folding) client(n *nodeRow, kind, topic, channel string, c *server.Clie
 		m.last = g.now.UnixMilli()
 	}
 	m.done, m.seen = done, true
+	if kind == "sub" {
+		// A poll may come while an nsqd counts, so what counts is what two have seen.
+		late := unanswered(c)
+		row1.Late, m.late = min(late, m.late), late
+	}
 	g.f.moved[key] = m
 	row1.Last = m.last
 	g.draft.add(row{table: tableClients, key: key, topic: row1.Topic, channel: channel, node: n.Node}, row1)
+}
+
+// unanswered is how many deliveries ended without an answer of the client: they
+// timed out, or the channel was emptied or set back meanwhile.
+func unanswered(c *server.ClientStats) uint64 {
+	answered := c.FinishCount + c.RequeueCount + uint64(max(c.InFlightCount, 0))
+	return c.MessageCount - min(answered, c.MessageCount)
 }
 
 // p99 is the 99th percentile, or the highest that there is, in milliseconds.

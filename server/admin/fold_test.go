@@ -130,6 +130,37 @@ func TestFold_FinishedWithoutBeingTold(t *testing.T) {
 	}
 }
 
+// TestFold_LateConsumers: what a consumer was given and neither answered nor has
+// any more has timed out with it; one poll alone may be wrong about that.
+func TestFold_LateConsumers(t *testing.T) {
+	f := newFolded(t)
+	of := func(given, finished, requeued uint64, inFlight int) *sample {
+		return oneNode(server.TopicStats{Channels: []server.ChannelStats{{ChannelName: "c", Clients: []server.ClientStats{{
+			RemoteAddress: "r:1", MessageCount: given, FinishCount: finished, RequeueCount: requeued, InFlightCount: inFlight,
+		}}}}})
+	}
+	for i, row := range []struct {
+		s    *sample
+		late uint64
+	}{
+		{of(10, 4, 2, 4), 0},
+		{of(10, 4, 2, 1), 0}, // three have gone, as one poll sees it
+		{of(12, 5, 2, 2), 3},
+		{of(12, 9, 2, 2), 0}, // more answers than deliveries: read while it counted
+		{of(14, 6, 2, 1), 0},
+		{of(14, 6, 2, 1), 5},
+	} {
+		f.after(time.Second, row.s)
+		var c clientRow
+		if err := json.Unmarshal(f.v.rows[tableClients][0].json, &c); err != nil {
+			t.Fatal(err)
+		}
+		if c.Late != row.late {
+			t.Errorf("poll %d: %d late, want %d", i, c.Late, row.late)
+		}
+	}
+}
+
 // TestMeter: rates are smooth, a restart is no burst, and what is not seen any
 // more is forgotten.
 func TestMeter(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"compress/gzip"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -211,6 +212,60 @@ func TestPage_ActsOnMessages(t *testing.T) {
 	p.ok("POST", "/api/v1/act", `{"action":"empty","topic":"t","channel":"c","depth":5}`)
 	if body := p.get("/api/v1/config?node="+node, nil); !strings.Contains(body, `{"name":"max_msg_size","value":1048576}`) {
 		t.Errorf("config %s", body)
+	}
+}
+
+// TestPage_Unregister: one nsqlookupd forgets a channel or a topic, the other
+// keeps it, and the nsqd has it as before.
+func TestPage_Unregister(t *testing.T) {
+	one, two := nsqtest.StartLookupd(t), nsqtest.StartLookupd(t)
+	s := nsqtest.Start(t, nsqtest.Registered(one), func(o *server.Options) {
+		o.LookupdTCPAddresses = []string{one.TCPAddr(), two.TCPAddr()}
+	})
+	post(t, s.HTTPAddr(), "/topic/create?topic=t")
+	post(t, s.HTTPAddr(), "/channel/create?topic=t&channel=c")
+	p := open(t, admin.Options{LookupdHTTPAddresses: []string{one.HTTPAddr(), two.HTTPAddr()}})
+	known := func() (where []string) {
+		var answer struct {
+			Lookupds []struct {
+				Lookupd       string
+				Registrations map[string]any
+			}
+		}
+		p.get("/api/v1/lookup", &answer)
+		for i, l := range answer.Lookupds {
+			for _, key := range []string{"topic:t:", "channel:t:c"} {
+				if _, there := l.Registrations[key]; there {
+					where = append(where, fmt.Sprintf("%d %s", i+1, key))
+				}
+			}
+		}
+		return where
+	}
+	testwait.Until(t, "both know both", func() bool { return len(known()) == 4 })
+	p.ok("POST", "/api/v1/act", `{"action":"unregister","topic":"t","channel":"c","lookupd":"`+two.HTTPAddr()+`"}`)
+	if got := strings.Join(known(), ", "); got != "1 topic:t:, 1 channel:t:c, 2 topic:t:" {
+		t.Errorf("without the channel: %s", got)
+	}
+	p.ok("POST", "/api/v1/act", `{"action":"unregister","topic":"t","lookupd":"`+two.HTTPAddr()+`"}`)
+	if got := strings.Join(known(), ", "); got != "1 topic:t:, 1 channel:t:c" {
+		t.Errorf("without the topic: %s", got)
+	}
+	if c := s.Channel("t", "c"); c.ChannelName != "c" {
+		t.Errorf("the nsqd has %+v", c)
+	}
+	for _, row := range []struct {
+		body   string
+		status int
+		want   string
+	}{
+		{`{"action":"unregister","topic":"t","channel":"c","lookupd":"` + two.HTTPAddr() + `"}`, 502, "CHANNEL_NOT_FOUND"},
+		{`{"action":"unregister","topic":"t","lookupd":"nobody:1"}`, 400, "INVALID_LOOKUPD"},
+		{`{"action":"unregister","topic":"a b","lookupd":"` + two.HTTPAddr() + `"}`, 400, "INVALID_TOPIC"},
+	} {
+		if status, body := p.ask("POST", "/api/v1/act", row.body); status != row.status || !strings.Contains(body, row.want) {
+			t.Errorf("%s: %d %s", row.body, status, body)
+		}
 	}
 }
 

@@ -156,7 +156,8 @@ type clientRow struct {
 	Messages  uint64  `json:"messages"`
 	Finished  uint64  `json:"finished"`
 	Requeues  uint64  `json:"requeues"`
-	Rate      float64 `json:"rate"` // of deliveries, or of publishes
+	Late      uint64  `json:"late,omitempty"` // deliveries that it did not answer in time
+	Rate      float64 `json:"rate"`           // of deliveries, or of publishes
 	Connected int64   `json:"connected"`
 	Last      int64   `json:"last"` // when its numbers last moved, as far as it was seen; 0: not since
 	Sample    int     `json:"sample,omitempty"`

@@ -1,6 +1,6 @@
 // What a person can have done, with what has to be said before.
 import { h, api, act, plural, query, save } from "./util.js";
-import { ask, dialog, failed, field, toast } from "./ui.js";
+import { ask, button, failed, field, form, toast } from "./ui.js";
 
 // me is what the server says of itself and of whoever looks.
 export const me = {
@@ -49,11 +49,9 @@ export function lose(what, r, then) {
   ask({
     title: `${some} ${name(what)}?`, lost, verb: `${some} ${what.channel || what.topic}`,
     name: n || consumers ? what.channel || what.topic : "",
-    extra: n ? h("p", {}, h("button", {
-      type: "button", class: "quiet", onclick: async () => {
-        try { save(file, JSON.stringify(await peek({ ...what, count: 1000, from: "waiting" }), null, 1), "application/json"); } catch (err) { failed(err); }
-      },
-    }, "Export first"), h("small", { class: "muted" }, " up to 1,000 of each kind and node, as JSON")) : null,
+    extra: n ? h("p", {}, button("Export first", async () => {
+      try { save(file, JSON.stringify(await peek({ ...what, count: 1000, from: "waiting" }), null, 1), "application/json"); } catch (err) { failed(err); }
+    }, "quiet"), h("small", { class: "muted" }, " up to 1,000 of each kind and node, as JSON")) : null,
     async run() {
       await done({ action: what.do, topic: what.topic, channel: what.channel, nodes: what.nodes, depth: what.do === "empty" && !what.channel ? undefined : n + Math.ceil(n / 10) + 100 }, `${what.do === "empty" ? "Emptied" : "Deleted"} ${name(what)}`);
       then?.();
@@ -89,61 +87,55 @@ export function closeClient(c) {
 export function rewind(what) {
   const to = h("input", { type: "datetime-local", step: "1", name: "to" });
   const all = h("input", { type: "checkbox", onchange: () => { to.disabled = all.checked; } });
-  dialog(`Set channel ${what.channel} back`, (close) => h("form", {
-    async onsubmit(e) {
-      e.preventDefault();
-      try {
-        const r = await done({ action: "rewind", topic: what.topic, channel: what.channel, to: all.checked ? "beginning" : new Date(to.value).toISOString() });
-        close();
-        toast(`${plural(r.messages, "message")} will be delivered again`);
-      } catch (err) { failed(err instanceof RangeError ? new Error("Say from when on.") : err); }
-    },
-  },
-  h("p", {}, "What was published at that time and later is delivered again, as far as it is still on disk: see --retain-age. Nothing is lost, but consumers see messages twice."),
-  field("From", to), h("label", { class: "check" }, all, "From the oldest there is"),
-  h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "primary" }, "Set back"))));
+  form(`Set channel ${what.channel} back`, "Set back", [
+    h("p", {}, "What was published at that time and later is delivered again, as far as it is still on disk: see --retain-age. Nothing is lost, but consumers see messages twice."),
+    field("From", to), h("label", { class: "check" }, all, "From the oldest there is"),
+  ], async () => {
+    if (!all.checked && !to.value) throw new Error("Say from when on.");
+    const r = await done({ action: "rewind", topic: what.topic, channel: what.channel, to: all.checked ? "beginning" : new Date(to.value).toISOString() });
+    toast(`${plural(r.messages, "message")} will be delivered again`);
+  });
 }
+
+// named are the attributes of a field for the name of a topic or channel.
+const named = (required, more) => ({ type: "text", required, pattern: "[.a-zA-Z0-9_\\-]+(#ephemeral)?", maxlength: "64", spellcheck: "false", autocomplete: "off", title: "letters, digits, . _ -", ...more });
 
 // publish asks for a message and publishes it.
 export function publish(topic, nodes = [], body = "") {
   const text = h("textarea", { rows: "8", spellcheck: "false", required: true, autofocus: true });
   text.value = body;
-  const to = h("input", { type: "text", value: topic, required: true, pattern: "[.a-zA-Z0-9_\\-]+(#ephemeral)?", maxlength: "64", readonly: !!topic });
+  const to = h("input", named(true, { value: topic, readonly: !!topic }));
   const delay = h("input", { type: "number", min: "0", max: "3600", value: "0", step: "any" });
   const where = h("select", {}, h("option", { value: "" }, "any that has the topic"), nodes.map((n) => h("option", {}, n)));
-  dialog(topic ? `Publish to ${topic}` : "Publish", (close) => h("form", {
-    async onsubmit(e) {
-      e.preventDefault();
-      try {
-        const ms = Math.round(delay.value * 1000);
-        const r = await api("api/v1/publish" + query({ topic: to.value, node: where.value, defer: ms || "" }), { method: "POST", body: text.value });
-        close();
-        toast(`Published to ${to.value} on ${r.node}`);
-      } catch (err) { failed(err); }
-    },
-  },
-  topic ? null : field("Topic", to), field("Body", text),
-  h("div", { class: "pair" }, field("Deliver after (s)", delay), nodes.length > 1 ? field("Node", where) : null),
-  h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "primary" }, "Publish"))), { wide: true });
+  form(topic ? `Publish to ${topic}` : "Publish", "Publish", [
+    topic ? null : field("Topic", to), field("Body", text),
+    h("div", { class: "pair" }, field("Deliver after (s)", delay), nodes.length > 1 ? field("Node", where) : null),
+  ], async () => {
+    const r = await api("api/v1/publish" + query({ topic: to.value, node: where.value, defer: Math.round(delay.value * 1000) || "" }), { method: "POST", body: text.value });
+    toast(`Published to ${to.value} on ${r.node}`);
+  }, { wide: true });
 }
 
 // create asks for a name and makes a topic, or a channel of one.
 export function create(topic = "", nodes = []) {
-  const pattern = "[.a-zA-Z0-9_\\-]+(#ephemeral)?";
-  const t = h("input", { type: "text", value: topic, required: true, pattern, maxlength: "64", spellcheck: "false", autocomplete: "off", autofocus: !topic, title: "letters, digits, . _ -" });
-  const c = h("input", { type: "text", pattern, maxlength: "64", spellcheck: "false", autocomplete: "off", required: !!topic, autofocus: !!topic, title: "letters, digits, . _ -" });
+  const t = h("input", named(true, { value: topic, autofocus: !topic }));
+  const c = h("input", named(!!topic, { autofocus: !!topic }));
   const where = h("select", {}, nodes.map((n) => h("option", { value: n }, n)), me.about.lookupds.length ? h("option", { value: "" }, "only make it known to nsqlookupds") : null);
-  dialog(topic ? `New channel of ${topic}` : "New topic", (close) => h("form", {
-    async onsubmit(e) {
-      e.preventDefault();
-      try {
-        await done({ action: "create", topic: t.value, channel: c.value, nodes: where.value ? [where.value] : [] }, `Made ${name({ topic: t.value, channel: c.value })}`);
-        close();
-      } catch (err) { failed(err); }
-    },
-  },
-  field("Topic", t), field(topic ? "Channel" : "Channel (if any)", c, topic ? null : "The first channel gets every message that waits in the topic."), field("Where", where),
-  h("div", { class: "actions" }, h("button", { type: "button", onclick: close }, "Cancel"), h("button", { class: "primary" }, "Create"))));
+  form(topic ? `New channel of ${topic}` : "New topic", "Create", [
+    field("Topic", t), field(topic ? "Channel" : "Channel (if any)", c, topic ? null : "The first channel gets every message that waits in the topic."), field("Where", where),
+  ], () => done({ action: "create", topic: t.value, channel: c.value, nodes: where.value ? [where.value] : [] }, `Made ${name({ topic: t.value, channel: c.value })}`));
+}
+
+// unregister has one nsqlookupd forget a topic or channel.
+export function unregister(r) {
+  const at = h("select", {}, r.known.map((l) => h("option", {}, l)));
+  ask({
+    title: `Remove the registration of ${name(r)}?`,
+    lost: ["One nsqlookupd forgets it; no nsqd is told, and no message is lost.",
+      r.nodes.length ? `Consumers are not led to ${r.nodes.join(", ")} by it any more, until those connect to it again.` : "No nsqd has registered it."],
+    extra: field("At", at), verb: "Remove", name: r.nodes.length ? r.channel || r.topic : "",
+    run: () => done({ action: "unregister", topic: r.topic, channel: r.channel, lookupd: at.value }, `${at.value} has forgotten ${name(r)}`),
+  });
 }
 
 // forget takes a topic off the nsqlookupds that no nsqd has.
@@ -153,3 +145,6 @@ export function forget(topic) {
     run: () => done({ action: "delete", topic }, `Forgot ${topic}`),
   });
 }
+
+// danger is the fold of what loses something, at the end of a page.
+export const danger = (...buttons) => may() ? h("details", { class: "fold danger-fold" }, h("summary", {}, h("h2", {}, "Danger")), h("p", { class: "muted" }, "Each asks first, and says what will be lost."), h("div", { class: "row" }, buttons)) : null;

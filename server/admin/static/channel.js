@@ -1,11 +1,10 @@
 // One channel.
 import { h, api, go, num, rate, full, span, path, query } from "./util.js";
 import { live, rows } from "./live.js";
-import { table, facts, pill } from "./ui.js";
+import { button, crumbs, depths, facts, figure, grow, head, ofNode, pill, running, states, table } from "./ui.js";
 import { chart } from "./chart.js";
-import { lose, may, pause, peek, rewind } from "./actions.js";
+import { danger, lose, may, pause, peek, rewind } from "./actions.js";
 import { openPeek } from "./peek.js";
-import { split } from "./topics.js";
 import { clientColumns } from "./nodes.js";
 
 export function channel(topic, name) {
@@ -20,10 +19,10 @@ export function channel(topic, name) {
     columns: [
       { key: "id", label: "Message", value: (m) => m.id, cell: (m) => h("code", {}, m.id) },
       { key: "client", label: "With", value: (m) => m.client || "", cell: (m) => m.client || h("span", { class: "muted" }, "gone") },
-      { key: "attempts", label: "Attempts", num: true, value: (m) => m.attempts },
+      figure("attempts", "Attempts"),
       { key: "age", label: "For", num: true, value: (m) => m.age / 1e6, cell: (m) => span(m.age / 1e6) },
       { key: "left", label: "Times out in", num: true, value: (m) => (m.deadline - m.delivered - m.age) / 1e6, cell: (m) => span((m.deadline - m.delivered - m.age) / 1e6) },
-      { key: "size", label: "Bytes", num: true, value: (m) => m.size },
+      figure("size", "Bytes"),
     ],
   });
   const attempts = h("ol", { class: "top attempts" });
@@ -31,23 +30,23 @@ export function channel(topic, name) {
   const nodes = table({
     id: "channel-nodes", label: "nodes of " + name, sort: "node", down: false, filter: false, key: (n) => n.node,
     columns: [
-      { key: "node", label: "Node", value: (n) => n.node, cell: (n) => h("a", { href: "nodes/" + path(n.node) }, n.node) },
-      { key: "depth", label: "Depth", num: true, value: (n) => n.depth, mark: (n) => n.depth + "," + n.disk, cell: (n) => split(n.depth, n.disk) },
-      { key: "in_flight", label: "In flight", num: true, value: (n) => n.in_flight },
-      { key: "deferred", label: "Deferred", num: true, value: (n) => n.deferred },
-      { key: "out", label: "Finished /s", num: true, value: (n) => n.out },
-      { key: "requeues", label: "Requeues", num: true, value: (n) => n.requeues },
-      { key: "timeouts", label: "Timeouts", num: true, value: (n) => n.timeouts },
-      { key: "consumers", label: "Consumers", num: true, value: (n) => n.consumers },
-      { key: "state", label: "State", value: (n) => (n.paused ? "paused" : "ok"), cell: (n) => pill(n.paused ? "paused" : "ok", n.paused ? "warn" : "ok") },
-      { key: "do", label: "Do", mark: (n) => n.paused, cell: (n) => (may() ? h("button", { type: "button", class: "quiet small", onclick: () => pause(what, !n.paused, [n.node]) }, n.paused ? "Go on" : "Pause") : "") },
+      ofNode,
+      depths(),
+      figure("in_flight", "In flight"),
+      figure("deferred", "Deferred"),
+      figure("out", "Finished /s"),
+      figure("requeues", "Requeues"),
+      figure("timeouts", "Timeouts"),
+      figure("consumers", "Consumers"),
+      states(running),
+      { key: "do", label: "Do", mark: (n) => n.paused, cell: (n) => (may() ? button(n.paused ? "Go on" : "Pause", () => pause(what, !n.paused, [n.node]), "quiet small") : "") },
     ],
   });
   const marks = h("span", { class: "marks" });
-  const pauseButton = h("button", { type: "button", onclick: () => self.pause() }, "Pause");
+  const pauseButton = button("Pause", () => self.pause());
   const missing = h("p", { class: "hint", hidden: true }, "No nsqd has this channel. The first subscriber makes it.");
-  const deleteButton = h("button", { type: "button", class: "danger", onclick: () => lose({ ...what, do: "delete" }, c, () => go("topics/" + path(topic))) });
-  const emptyButton = h("button", { type: "button", class: "danger", onclick: () => lose({ ...what, do: "empty" }, c) });
+  const deleteButton = button(`Delete channel ${name}…`, () => lose({ ...what, do: "delete" }, c, () => go("topics/" + path(topic))), "danger");
+  const emptyButton = button("", () => lose({ ...what, do: "empty" }, c), "danger");
   api("api/v1/history" + query(what)).then((s) => { flow.load(s); depth.load(s); }).catch(() => {});
 
   // look asks for the messages in flight, every three seconds while the page is seen.
@@ -83,17 +82,15 @@ export function channel(topic, name) {
   const self = {
     title: `${topic} / ${name}`, tables: ["channels", "clients"], filter: what,
     el: [
-      h("nav", { class: "crumbs", "aria-label": "Where this is" }, h("a", { href: "topics" }, "Topics"), " / ", h("a", { href: "topics/" + path(topic) }, topic), " / "),
-      h("div", { class: "head" }, h("h1", {}, name), marks, h("span", { class: "grow" }),
-        h("button", { type: "button", onclick: () => openPeek(what) }, "Peek"),
-        may() ? [h("button", { type: "button", onclick: () => rewind(what) }, "Set back…"), pauseButton] : null),
+      crumbs(["Topics", "topics"], [topic, "topics/" + path(topic)]),
+      head(name, marks, grow(), button("Peek", () => openPeek(what)), may() ? [button("Set back…", () => rewind(what)), pauseButton] : null),
       missing, sum.el, h("div", { class: "charts" }, flow.el, depth.el),
       h("section", {}, h("h2", {}, "Consumers"), consumers.el),
       h("div", { class: "columns wide-first" },
         h("section", {}, h("h2", {}, "In flight"), flightNote, flight.el),
         h("section", { class: "card" }, h("h2", {}, "Attempts"), h("p", { class: "muted" }, "Of what is in flight or requeued."), attempts)),
       h("details", { class: "fold" }, h("summary", {}, h("h2", {}, "By node")), nodes.el),
-      may() ? h("details", { class: "fold danger-fold" }, h("summary", {}, h("h2", {}, "Danger")), h("p", { class: "muted" }, "Each asks first, and says what will be lost."), h("div", { class: "row" }, emptyButton, deleteButton)) : null,
+      danger(emptyButton, deleteButton),
     ],
     pause() { if (c && may()) pause(what, !c.paused); },
     update() {
@@ -109,7 +106,6 @@ export function channel(topic, name) {
       pauseButton.textContent = c.paused ? "Go on" : "Pause";
       marks.replaceChildren(...(c.paused ? [pill("paused", "warn")] : []));
       const n = c.depth + c.in_flight + c.deferred;
-      deleteButton.textContent = `Delete channel ${name}…`;
       emptyButton.textContent = `Empty channel: drop ${full(n)} ${n === 1 ? "message" : "messages"}…`;
       emptyButton.disabled = !n;
       look();

@@ -1,7 +1,7 @@
 // Nodes, one of them, and who is connected.
 import { h, num, rate, full, bytes, span, when, path } from "./util.js";
 import { live, rows } from "./live.js";
-import { table, facts, pill } from "./ui.js";
+import { button, crumbs, facts, figure, head, ofNode, ofTopic, pill, running, states, table } from "./ui.js";
 import { closeClient, may, tombstone } from "./actions.js";
 
 const well = (n) => (n.error ? ["no answer", "bad"] : n.health !== "OK" ? [n.health.slice(0, 60), "bad"] : n.old ? ["old version", "warn"] : ["ok", "ok"]);
@@ -12,25 +12,25 @@ export function nodes() {
   const list = table({
     id: "nodes", label: "nodes", sort: "node", down: false, key: (n) => n.node, empty: "No nsqd is known.",
     columns: [
-      { key: "node", label: "Node", value: (n) => n.node, cell: (n) => h("a", { class: "open", href: "nodes/" + path(n.node) }, n.node) },
+      ofNode,
       { key: "host", label: "Host", value: (n) => n.host, hide: true },
       { key: "health", label: "Health", value: (n) => well(n)[0], cell: (n) => pill(...well(n)), title: (n) => n.error || n.health },
       { key: "version", label: "Version", value: (n) => (n.lite ? `${n.version} (lite ${n.lite})` : n.version) },
-      { key: "in", label: "In /s", num: true, value: (n) => n.in },
-      { key: "out", label: "Out /s", num: true, value: (n) => n.out },
-      { key: "depth", label: "Depth", num: true, value: (n) => n.depth },
-      { key: "topics", label: "Topics", num: true, value: (n) => n.topics },
-      { key: "clients", label: "Consumers", num: true, value: (n) => n.clients },
-      { key: "heap", label: "Heap", num: true, value: (n) => n.heap, cell: (n) => bytes(n.heap) },
+      figure("in", "In /s"),
+      figure("out", "Out /s"),
+      figure("depth", "Depth"),
+      figure("topics", "Topics"),
+      figure("clients", "Consumers"),
+      { ...figure("heap", "Heap"), cell: (n) => bytes(n.heap) },
       { key: "disk", label: "Disk", num: true, value: (n) => n.disk_free, cell: disk },
       { key: "up", label: "Up", num: true, value: (n) => (n.start ? live.at - n.start : 0), mark: (n) => span(live.at - n.start), cell: (n) => (n.start ? span(live.at - n.start) : "–"), title: (n) => (n.start ? "since " + when(n.start) : "") },
       { key: "lookupds", label: "Lookupds", num: true, value: links, hide: true },
       { key: "zone", label: "Zone", value: (n) => [n.region, n.zone].filter(Boolean).join(" / "), hide: true },
-      { key: "goroutines", label: "Goroutines", num: true, value: (n) => n.goroutines, hide: true },
-      { key: "pause", label: "GC pause", num: true, value: (n) => n.pause, cell: (n) => span(n.pause / 1000), hide: true },
+      figure("goroutines", "Goroutines", true),
+      { ...figure("pause", "GC pause", true), cell: (n) => span(n.pause / 1000) },
     ],
   });
-  return { title: "Nodes", tables: ["nodes"], el: [h("div", { class: "head" }, h("h1", {}, "Nodes")), list.el], update() { list.update(rows("nodes")); } };
+  return { title: "Nodes", tables: ["nodes"], el: [head("Nodes"), list.el], update() { list.update(rows("nodes")); } };
 }
 
 export function node(name) {
@@ -39,21 +39,20 @@ export function node(name) {
   const list = table({
     id: "node-topics", label: "topics on " + name, sort: "topic", down: false, key: (t) => t.topic,
     columns: [
-      { key: "topic", label: "Topic", value: (t) => t.topic, cell: (t) => h("a", { class: "open", href: "topics/" + path(t.topic) }, t.topic) },
-      { key: "in", label: "In /s", num: true, value: (t) => t.in },
-      { key: "depth", label: "Depth", num: true, value: (t) => t.depth },
-      { key: "messages", label: "Messages", num: true, value: (t) => t.messages },
-      { key: "channels", label: "Channels", num: true, value: (t) => t.channels },
-      { key: "state", label: "State", value: (t) => (t.hidden ? "tombstoned" : t.paused ? "paused" : "ok"), cell: (t) => pill(t.hidden ? "tombstoned" : t.paused ? "paused" : "ok", t.hidden || t.paused ? "warn" : "ok") },
-      { key: "do", label: "Do", mark: () => 0, cell: (t) => (may() ? h("button", { type: "button", class: "quiet small", onclick: () => tombstone(t.topic, name, t.depth) }, "Tombstone…") : "") },
+      ofTopic,
+      figure("in", "In /s"),
+      figure("depth", "Depth"),
+      figure("messages", "Messages"),
+      figure("channels", "Channels"),
+      states(running),
+      { key: "do", label: "Do", mark: () => 0, cell: (t) => (may() ? button("Tombstone…", () => tombstone(t.topic, name, t.depth), "quiet small") : "") },
     ],
   });
   const people = table({ id: "node-clients", label: "clients of " + name, sort: "client", down: false, key: (r) => r.key, columns: clientColumns(true), empty: "Nobody is connected." });
   const missing = h("p", { class: "hint", hidden: true }, "No nsqd is known by that name.");
   return {
     title: name, tables: ["nodes", "topics", "clients"], filter: { node: name },
-    el: [h("nav", { class: "crumbs", "aria-label": "Where this is" }, h("a", { href: "nodes" }, "Nodes"), " / "),
-      h("div", { class: "head" }, h("h1", {}, name)), missing, sum.el, more,
+    el: [crumbs(["Nodes", "nodes"]), head(name), missing, sum.el, more,
       h("section", {}, h("h2", {}, "Topics"), list.el), h("section", {}, h("h2", {}, "Clients"), people.el)],
     update() {
       const n = live.tables.nodes.get(name);
@@ -76,20 +75,21 @@ export const clientColumns = (where) => [
   { key: "node", label: "Node", value: (c) => c.node, hide: true },
   { key: "agent", label: "Agent", value: (c) => c.agent || "–", cell: (c) => h("span", { class: "clip" }, c.agent || "–"), title: (c) => c.agent },
   { key: "how", label: "How", value: how, cell: (c) => how(c).split(", ").filter(Boolean).map((x) => pill(x)) },
-  { key: "ready", label: "Ready", num: true, value: (c) => c.ready },
-  { key: "in_flight", label: "In flight", num: true, value: (c) => c.in_flight },
-  { key: "rate", label: "Messages /s", num: true, value: (c) => c.rate },
-  { key: "messages", label: "Messages", num: true, value: (c) => c.messages, hide: !where },
-  { key: "finished", label: "Finished", num: true, value: (c) => c.finished, hide: where },
-  { key: "requeues", label: "Requeued", num: true, value: (c) => c.requeues, hide: where },
-  { key: "last", label: "Active", num: true, value: (c) => c.last, mark: (c) => (c.last ? span(live.at - c.last) : ""), cell: (c) => (c.last ? span(live.at - c.last) + " ago" : "–"), title: () => "when its figures last moved, as far as this page has seen", hide: true },
+  figure("ready", "Ready"),
+  figure("in_flight", "In flight"),
+  figure("rate", "Messages /s"),
+  figure("messages", "Messages", !where),
+  figure("finished", "Finished", where),
+  figure("requeues", "Requeued", where),
+  { ...figure("late", "Timed out"), value: (c) => c.late || 0, cell: (c) => (c.late ? pill(num(c.late) + " late", "warn") : "0"), title: () => "messages that it had and did not answer in time, or that were dropped meanwhile" },
+  { ...figure("last", "Active"), mark: (c) => (c.last ? span(live.at - c.last) : ""), cell: (c) => (c.last ? span(live.at - c.last) + " ago" : "–"), title: () => "when its figures last moved, as far as this page has seen", hide: true },
   { key: "connected", label: "Connected", num: true, value: (c) => live.at - c.connected, mark: (c) => span(live.at - c.connected), cell: (c) => span(live.at - c.connected), title: (c) => "since " + when(c.connected) },
-  ...(may() ? [{ key: "do", label: "Do", mark: () => 0, cell: (c) => (c.lite ? h("button", { type: "button", class: "quiet small", onclick: () => closeClient(c) }, "Close…") : "") }] : []),
+  ...(may() ? [{ key: "do", label: "Do", mark: () => 0, cell: (c) => (c.lite ? button("Close…", () => closeClient(c), "quiet small") : "") }] : []),
 ];
 
 const how = (c) => [c.kind === "pub" ? "publishes" : "", c.tls, c.snappy && "snappy", c.deflate && "deflate", c.sample && `${c.sample} %`, c.identity, [c.region, c.zone].filter(Boolean).join("/")].filter(Boolean).join(", ");
 
 export function clients() {
   const list = table({ id: "clients", label: "clients", sort: "client", down: false, key: (c) => c.key, columns: clientColumns(true), empty: "Nobody is connected." });
-  return { title: "Clients", tables: ["clients"], el: [h("div", { class: "head" }, h("h1", {}, "Clients")), list.el], update() { list.update(rows("clients")); } };
+  return { title: "Clients", tables: ["clients"], el: [head("Clients"), list.el], update() { list.update(rows("clients")); } };
 }

@@ -1,8 +1,8 @@
 // Lookup, live tail, config, counter, about.
 import { h, api, act, full, rate, path, query, span, when, save } from "./util.js";
 import { live, rows, cluster } from "./live.js";
-import { table, pill, toast, failed, field } from "./ui.js";
-import { create, forget, may, me } from "./actions.js";
+import { button, failed, field, grow, head, ofTopic, pill, table, toast } from "./ui.js";
+import { create, forget, may, me, unregister } from "./actions.js";
 import { decode } from "./peek.js";
 
 export function lookup() {
@@ -10,12 +10,12 @@ export function lookup() {
   const list = table({
     id: "lookup", label: "registrations", sort: "topic", down: false, key: (r) => r.topic + "/" + r.channel, empty: "Nothing is registered.",
     columns: [
-      { key: "topic", label: "Topic", value: (r) => r.topic, cell: (r) => h("a", { class: "open", href: "topics/" + path(r.topic) }, r.topic) },
+      ofTopic,
       { key: "channel", label: "Channel", value: (r) => r.channel || "–" },
       { key: "who", label: "Nodes", value: (r) => r.nodes.join(" "), cell: (r) => (r.nodes.length ? r.nodes.map((n) => pill(n)) : pill("none has it", "warn")) },
       { key: "known", label: "Known to", value: (r) => r.known.join(" "), cell: (r) => r.known.map((l) => pill(l, r.agree ? "ok" : "warn")) },
       { key: "state", label: "State", value: (r) => (r.agree ? "agreed" : "lookupds differ"), cell: (r) => [pill(r.agree ? "agreed" : "lookupds differ", r.agree ? "ok" : "warn"), ...r.tombs.map((t) => pill(t, "warn"))] },
-      { key: "do", label: "Do", mark: (r) => r.nodes.length, cell: (r) => (may() && !r.nodes.length && !r.channel ? h("button", { type: "button", class: "quiet small", onclick: () => forget(r.topic) }, "Forget…") : "") },
+      { key: "do", label: "Do", mark: (r) => r.known.join() + r.nodes, cell: (r) => (may() ? [button("Remove…", () => unregister(r), "quiet small"), r.nodes.length || r.channel ? "" : button("Forget…", () => forget(r.topic), "quiet small")] : "") },
     ],
   });
   let asked = 0;
@@ -46,7 +46,7 @@ export function lookup() {
   }
   return {
     title: "Lookup", tables: ["nodes"],
-    el: [h("div", { class: "head" }, h("h1", {}, "Lookup"), h("span", { class: "grow" }), may() ? h("button", { type: "button", class: "primary", onclick: () => create("", rows("nodes").map((n) => n.node)) }, "New topic or channel…") : null), box, list.el],
+    el: [head("Lookup", grow(), may() ? button("New topic or channel…", () => create("", rows("nodes").map((n) => n.node)), "primary") : null), box, list.el],
     update() { if (live.at - asked >= 2900) { asked = live.at; ask(); } },
   };
 }
@@ -58,7 +58,7 @@ export function tail() {
   const pick = h("select", { id: "tail-topic", onchange: () => open(pick.value) });
   const list = h("ol", { class: "tail", "aria-label": "messages" });
   const note = h("span", { class: "muted", role: "status" });
-  const button = h("button", { type: "button", onclick: () => { held = !held; button.textContent = held ? "Go on" : "Hold"; } }, "Hold");
+  const hold = button("Hold", () => { held = !held; hold.textContent = held ? "Go on" : "Hold"; });
   let sources = [], held = false, seen = 0, skipped = 0, second = 0, inSecond = 0, topic = start, names = "";
 
   function open(name) {
@@ -91,8 +91,8 @@ export function tail() {
   const say = () => { note.textContent = topic ? `${full(seen)} seen${skipped ? `, ${full(skipped)} not shown` : ""}` : ""; };
   return {
     title: "Live tail", tables: ["topics"],
-    el: [h("div", { class: "head" }, h("h1", {}, "Live tail")), h("p", { class: "muted" }, "What is published from now on. It is no channel: nothing is consumed, and nothing waits for it."),
-      h("div", { class: "tools" }, h("label", { for: "tail-topic" }, "Topic"), pick, button, note), list],
+    el: [head("Live tail"), h("p", { class: "muted" }, "What is published from now on. It is no channel: nothing is consumed, and nothing waits for it."),
+      h("div", { class: "tools" }, h("label", { for: "tail-topic" }, "Topic"), pick, hold, note), list],
     gone() { for (const s of sources) s.close(); },
     update() {
       const all = rows("topics").filter((t) => t.nodes.length).map((t) => t.topic).sort();
@@ -114,7 +114,7 @@ export function config() {
   let options = [], names = "";
   const list = table({
     id: "config", label: "options", sort: "name", down: false, key: (o) => o.name,
-    tools: h("button", { type: "button", class: "quiet small", onclick: () => save("nsqd.toml", options.map((o) => `${o.value === null ? "# " : ""}${o.name} = ${toml(o)}`).join("\n") + "\n", "text/plain") }, "TOML"),
+    tools: button("TOML", () => save("nsqd.toml", options.map((o) => `${o.value === null ? "# " : ""}${o.name} = ${toml(o)}`).join("\n") + "\n", "text/plain"), "quiet small"),
     columns: [
       { key: "name", label: "Option", value: (o) => o.name, cell: (o) => h("code", {}, o.name) },
       { key: "value", label: "Value", value: (o) => JSON.stringify(o.value), cell: (o) => h("code", {}, people(o)), title: (o) => JSON.stringify(o.value) },
@@ -136,7 +136,7 @@ export function config() {
   }
   return {
     title: "Config", tables: ["nodes"],
-    el: [h("div", { class: "head" }, h("h1", {}, "Config")), h("div", { class: "tools" }, h("label", { for: "config-node" }, "Node"), pick, h("label", { for: "config-level" }, "Log level"), level), list.el],
+    el: [head("Config"), h("div", { class: "tools" }, h("label", { for: "config-node" }, "Node"), pick, h("label", { for: "config-level" }, "Log level"), level), list.el],
     update() {
       const all = rows("nodes").map((n) => n.node).sort();
       if (all.join() === names) return;
@@ -159,7 +159,7 @@ export function counter() {
   }
   return {
     title: "Counter", tables: [],
-    el: [h("div", { class: "head" }, h("h1", {}, "Counter")), h("section", { class: "card counter" }, big, h("p", {}, "messages finished since the servers started, each once per channel"), h("p", { class: "muted" }, into, " in, ", out, " finished"))],
+    el: [head("Counter"), h("section", { class: "card counter" }, big, h("p", {}, "messages finished since the servers started, each once per channel"), h("p", { class: "muted" }, into, " in, ", out, " finished"))],
     update() {
       const c = cluster();
       if (!c) return;
@@ -180,7 +180,7 @@ export function about() {
   const where = h("ul");
   return {
     title: "About", tables: ["nodes"],
-    el: [h("div", { class: "head" }, h("h1", {}, "About")),
+    el: [head("About"),
       h("section", { class: "card" }, h("h2", {}, `nsqd-lite ${a.lite || ""}`), h("p", {}, `Speaks as NSQ ${a.version || ""}. ${a.read_only ? "This page only shows." : a.may ? "You may change things here." : "You may look; changing is for others."}${a.user ? ` You are ${a.user}.` : ""}`),
         h("dl", { class: "pairs" }, [["nsqlookupds", a.lookupds.join(", ")], ["nsqds", a.nsqds.join(", ")]].filter(([, v]) => v).map(([k, v]) => h("div", {}, h("dt", {}, k), h("dd", {}, v))))),
       h("section", { class: "card" }, h("h2", {}, "For programs"), h("ul", {}, routes.map(([p, what]) => h("li", {}, h("a", { href: p, target: "_blank", rel: "noopener" }, "/" + p), " ", h("span", { class: "muted" }, what)))), h("p", {}, "Each node has figures for Prometheus:"), where),

@@ -2,6 +2,7 @@
 import { h, api, num, rate, full, span, spark, path, plural } from "./util.js";
 import { live, rows, cluster } from "./live.js";
 import { publish, may } from "./actions.js";
+import { button } from "./ui.js";
 
 const seconds = 180;
 
@@ -18,7 +19,7 @@ export function overview() {
   const curl = h("pre", { tabindex: "0" });
   const welcome = h("section", { class: "card welcome", hidden: true }, h("h2", {}, "Nothing here yet"),
     h("p", {}, "Publish a first message; the topic is made by it:"), curl,
-    may() ? h("p", {}, h("button", { type: "button", class: "primary", onclick: () => publish("") }, "Publish from here…")) : null);
+    may() ? h("p", {}, button("Publish from here…", () => publish(""), "primary")) : null);
   let at = 0;
 
   api("api/v1/history").then((s) => {

@@ -1,6 +1,6 @@
 // The drawer in which messages are looked at. None is consumed.
 import { h, full, bytes, span, when, save } from "./util.js";
-import { dialog, failed, pill, toast } from "./ui.js";
+import { button, dialog, failed, grow, pill, toast } from "./ui.js";
 import { live } from "./live.js";
 import { may, peek, publish } from "./actions.js";
 
@@ -12,7 +12,7 @@ export function openPeek(what) {
   const note = h("p", { class: "muted" });
   const froms = what.channel ? { "": "everything", in_flight: "in flight", requeued: "requeued", deferred: "deferred", waiting: "waiting" } : { last: "newest", first: "oldest", waiting: "waiting for a channel" };
   const from = h("select", { "aria-label": "Which messages", onchange: load }, Object.entries(froms).map(([v, t]) => h("option", { value: v }, t)));
-  const again = h("button", { type: "button", class: "quiet", onclick: load }, "Refresh");
+  const again = button("Refresh", load, "quiet");
   dialog(what.channel ? `${what.topic} / ${what.channel}` : what.topic, () => [h("div", { class: "tools" }, from, again), note, list], { drawer: true });
   load();
 
@@ -50,7 +50,7 @@ function message(m, topic, several) {
   const value = text === null ? undefined : json(text);
   const body = h("div", { class: "body" });
   const forms = { ...(value !== undefined && { JSON: () => tree(value, true) }), ...(text !== null && { Text: () => h("pre", { tabindex: "0" }, text) }), Hex: () => h("pre", { tabindex: "0" }, hex(raw)) };
-  const tabs = Object.entries(forms).map(([label, make]) => h("button", { type: "button", class: "quiet small", onclick: () => show(label, make) }, label));
+  const tabs = Object.entries(forms).map(([label, make]) => button(label, () => show(label, make), "quiet small"));
   function show(label, make) {
     tabs.forEach((t) => t.setAttribute("aria-pressed", String(t.textContent === label)));
     body.replaceChildren(make());
@@ -62,10 +62,9 @@ function message(m, topic, several) {
       m.attempts ? h("span", { class: "muted" }, `attempt ${m.attempts}`) : null, m.due ? h("span", { class: "muted" }, `due in ${span(m.due / 1e6 - live.at)}`) : null,
       several ? h("span", { class: "muted" }, m.node) : null),
     body,
-    h("footer", {}, tabs, h("span", { class: "grow" }),
-      h("button", { type: "button", class: "quiet small", onclick: () => copy(text ?? m.body) }, "Copy"),
-      h("button", { type: "button", class: "quiet small", onclick: () => save(m.id + (value !== undefined ? ".json" : ".bin"), raw) }, "Download"),
-      may() && text !== null ? h("button", { type: "button", class: "quiet small", onclick: () => publish(topic, [], text) }, "Publish again…") : null));
+    h("footer", {}, tabs, grow(), button("Copy", () => copy(text ?? m.body), "quiet small"),
+      button("Download", () => save(m.id + (value !== undefined ? ".json" : ".bin"), raw), "quiet small"),
+      may() && text !== null ? button("Publish again…", () => publish(topic, [], text), "quiet small") : null));
 }
 
 async function copy(text) {

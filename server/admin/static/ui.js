@@ -1,5 +1,5 @@
 // What pages are made of: tables, dialogs, messages.
-import { h, num, full, store, recall, save } from "./util.js";
+import { h, num, full, path, store, recall, save } from "./util.js";
 
 const shownAtOnce = 200;
 
@@ -17,13 +17,13 @@ export function table(o) {
   const input = h("input", { type: "search", placeholder: "Filter", "aria-label": "Filter " + o.label, oninput: () => { text = input.value.toLowerCase(); draw(); } });
   const chooser = h("details", { class: "menu" }, h("summary", { "aria-label": "Columns of " + o.label }, "Columns"),
     h("div", {}, o.columns.slice(1).map((c) => h("label", {}, h("input", {
-      type: "checkbox", checked: !hidden.has(c.key), onchange: (e) => { e.target.checked ? hidden.delete(c.key) : hidden.add(c.key); keep(); head(); lines.clear(); body.replaceChildren(); draw(); },
+      type: "checkbox", checked: !hidden.has(c.key), onchange: (e) => { e.target.checked ? hidden.delete(c.key) : hidden.add(c.key); keep(); headings(); lines.clear(); body.replaceChildren(); draw(); },
     }), c.label))));
   const count = h("span", { class: "muted count" });
-  const csv = h("button", { type: "button", class: "quiet small", onclick: () => save(o.id + ".csv", toCSV(), "text/csv"), title: "Download these rows as CSV" }, "CSV");
-  const tools = h("div", { class: "tools" }, o.filter === false ? null : input, o.tools, count, h("span", { class: "grow" }), csv, chooser);
+  const csv = button("CSV", () => save(o.id + ".csv", toCSV(), "text/csv"), "quiet small", { title: "Download these rows as CSV" });
+  const tools = h("div", { class: "tools" }, o.filter === false ? null : input, o.tools, count, grow(), csv, chooser);
   const headRow = h("tr"), body = h("tbody");
-  const more = h("button", { type: "button", class: "quiet", onclick: () => { limit += 1000; draw(); } }, "Show more");
+  const more = button("Show more", () => { limit += 1000; draw(); }, "quiet");
   const empty = h("p", { class: "empty" });
   const grid = h("table", { class: "grid", "aria-label": o.label }, h("thead", {}, headRow), body);
   const el = h("div", { class: "table" }, tools, h("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": o.label }, grid), empty, more);
@@ -31,9 +31,9 @@ export function table(o) {
   const columns = () => o.columns.filter((c) => !hidden.has(c.key));
   const keep = () => store("table-" + o.id, { sort, down, hidden: [...hidden] });
 
-  function head() {
+  function headings() {
     headRow.replaceChildren(...columns().map((c) => h("th", { scope: "col", class: c.num ? "num" : "", "aria-sort": c.key === sort ? (down ? "descending" : "ascending") : null },
-      c.value ? h("button", { type: "button", onclick: () => { down = c.key === sort ? !down : !!c.num; sort = c.key; keep(); head(); draw(); } }, c.label) : c.label)));
+      c.value ? button(c.label, () => { down = c.key === sort ? !down : !!c.num; sort = c.key; keep(); headings(); draw(); }) : c.label)));
   }
 
   function draw() {
@@ -83,7 +83,7 @@ export function table(o) {
     return [cols.map((c) => c.label), ...all.map((r) => cols.map((c) => c.value(r)))].map((l) => l.map(quote).join(",")).join("\n") + "\n";
   }
 
-  head();
+  headings();
   return { el, update(rows) { all = rows; draw(); } };
 }
 
@@ -103,6 +103,30 @@ export function facts(...labels) {
   };
 }
 
+// figure is the column of a number that rows have by that key.
+export const figure = (key, label, hide) => ({ key, label, num: true, value: (r) => r[key], hide });
+
+// linked is the column of a name that leads to its page.
+const linked = (key, label, to) => ({ key, label, value: (r) => r[key], cell: (r) => h("a", { class: "open", href: to(r) }, r[key]) });
+export const ofTopic = linked("topic", "Topic", (r) => "topics/" + path(r.topic));
+export const ofChannel = linked("channel", "Channel", (r) => "topics/" + path(r.topic, r.channel));
+export const ofNode = linked("node", "Node", (r) => "nodes/" + path(r.node));
+
+// depths is the column of a depth, with a bar of how much of it is on disk. lead
+// is what stands before it.
+export const depths = (lead = () => "") => ({
+  ...figure("depth", "Depth"), mark: (r) => [r.depth, r.disk, lead(r)].join(),
+  cell(r) {
+    const bar = h("span", { class: r.depth ? "split" : "split none", title: `${full(r.depth - r.disk)} in memory, ${full(r.disk)} on disk` }, h("i"));
+    bar.firstChild.style.width = (r.depth ? (100 * r.disk) / r.depth : 0) + "%";
+    return [lead(r), h("span", {}, num(r.depth), " ", bar)];
+  },
+});
+
+// states is the column of a state: of what pill takes.
+export const states = (of) => ({ key: "state", label: "State", value: (r) => of(r)[0], cell: (r) => pill(...of(r)) });
+export const running = (r) => (r.hidden ? ["tombstoned", "warn"] : r.paused ? ["paused", "warn"] : ["ok", "ok"]);
+
 // pill is a state in a word.
 export const pill = (text, kind = "") => h("span", { class: "pill " + kind }, text);
 
@@ -110,8 +134,8 @@ export const pill = (text, kind = "") => h("span", { class: "pill " + kind }, te
 export function toast(text, { undo, bad } = {}) {
   const box = h("div", { class: "toast" + (bad ? " bad" : "") }, h("span", {}, text));
   const close = () => box.remove();
-  if (undo) box.append(h("button", { type: "button", onclick: () => { close(); undo(); } }, "Undo"));
-  box.append(h("button", { type: "button", class: "quiet icon", "aria-label": "Dismiss", onclick: close }, "×"));
+  if (undo) box.append(button("Undo", () => { close(); undo(); }));
+  box.append(button("×", close, "quiet icon", { "aria-label": "Dismiss" }));
   document.getElementById("toasts").append(box);
   setTimeout(close, bad ? 15000 : undo ? 10000 : 5000);
 }
@@ -122,8 +146,7 @@ export const failed = (err) => toast(err.message, { bad: true });
 export function dialog(title, build, { wide, drawer } = {}) {
   const d = h("dialog", { class: drawer ? "drawer" : wide ? "wide" : "", "aria-labelledby": "dialog-title" });
   const close = () => d.close();
-  const head = h("div", { class: "dialog-head" }, h("h2", { id: "dialog-title" }, title), drawer ? h("button", { type: "button", class: "quiet icon", "aria-label": "Close", onclick: close }, "×") : null);
-  d.append(head, ...[].concat(build(close)));
+  d.append(h("div", { class: "dialog-head" }, h("h2", { id: "dialog-title" }, title), drawer ? button("×", close, "quiet icon", { "aria-label": "Close" }) : ""), ...[].concat(build(close)));
   d.addEventListener("close", () => d.remove());
   d.addEventListener("click", (e) => { if (e.target === d && drawer) close(); });
   document.body.append(d);
@@ -135,7 +158,7 @@ export function dialog(title, build, { wide, drawer } = {}) {
 // focus and is the form's first. name, when given, has to be typed.
 export function ask({ title, lost, verb, name, extra, run }) {
   dialog(title, (close) => {
-    const go = h("button", { type: "button", class: "danger", disabled: !!name, onclick: doIt }, verb);
+    const go = button(verb, doIt, "danger", { disabled: !!name });
     const cancel = h("button", { type: "submit", autofocus: true }, "Cancel");
     const input = name && h("input", { type: "text", autocomplete: "off", spellcheck: "false", oninput: () => { go.disabled = input.value !== name; } });
     async function doIt() {
@@ -149,6 +172,27 @@ export function ask({ title, lost, verb, name, extra, run }) {
       h("div", { class: "actions" }, cancel, go));
   });
 }
+
+// form is a dialog with fields, and what it does when it is sent. If that fails,
+// it stays.
+export function form(title, verb, fields, run, options) {
+  dialog(title, (close) => h("form", {
+    async onsubmit(e) {
+      e.preventDefault();
+      try { await run(); close(); } catch (err) { failed(err); }
+    },
+  }, fields, h("div", { class: "actions" }, button("Cancel", close), h("button", { class: "primary" }, verb))), options);
+}
+
+// button is a button that does something at once.
+export const button = (text, onclick, kind, more) => h("button", { type: "button", class: kind, onclick, ...more }, text);
+
+// crumbs say where a page is: names, and where they lead.
+export const crumbs = (...links) => h("nav", { class: "crumbs", "aria-label": "Where this is" }, links.map(([name, to]) => [h("a", { href: to }, name), " / "]));
+
+// head is the heading of a page, and what can be done there.
+export const head = (title, ...more) => h("div", { class: "head" }, h("h1", {}, title), more);
+export const grow = () => h("span", { class: "grow" });
 
 // field is a labelled control.
 export const field = (label, control, hint) => h("label", { class: "field" }, h("span", {}, label), control, hint ? h("small", { class: "muted" }, hint) : null);

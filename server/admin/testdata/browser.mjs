@@ -145,6 +145,29 @@ await check("TombstoneAsksForTheName", async () => {
   await row.waitFor({ state: "detached" });
 });
 
+await check("RegistrationIsRemoved", async () => {
+  await ask("/publish?n=1&topic=listed");
+  await open("lookup");
+  const row = page.locator("tbody tr", { hasText: "listed" });
+  await row.getByRole("button", { name: "Remove…" }).click();
+  must(/no message is lost/.test(await page.locator("dialog").textContent()), "it does not say what happens");
+  const go = page.locator("dialog").getByRole("button", { name: "Remove", exact: true });
+  must(await go.isDisabled(), "a registration with a node can be removed without the name");
+  await page.locator("dialog input").fill("listed");
+  await go.click();
+  await page.getByText("has forgotten topic listed").waitFor();
+  const known = await api("api/v1/lookup");
+  must(known.lookupds.length === 1 && !("topic:listed:" in known.lookupds[0].registrations), "it is still registered");
+  await row.waitFor({ state: "detached" });
+});
+
+await check("LateConsumersAreMarked", async () => {
+  await ask("/late");
+  await open("topics/slow/c");
+  await page.locator("tbody .pill", { hasText: /^[1-9]\d* late$/ }).waitFor();
+  await ask("/gone");
+});
+
 await check("SetBack", async () => {
   await open("topics/orders/billing");
   await page.getByRole("button", { name: "Set back…" }).click();
