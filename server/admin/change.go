@@ -86,7 +86,7 @@ type action struct {
 	Channel string   `json:"channel"`
 	Nodes   []string `json:"nodes"`   // on these alone; all when there are none
 	Client  string   `json:"client"`  // close: the remote address
-	To      string   `json:"to"`      // rewind: beginning or a time; level: the level
+	To      string   `json:"to"`      // rewind: beginning or a time; replay: the topic; log_level: the level
 	Lookupd string   `json:"lookupd"` // unregister: where, as /api/v1/lookup names it
 	Depth   *int64   `json:"depth"`   // only if the depth is at most this: what the page showed
 }
@@ -114,6 +114,10 @@ func (a *Admin) act(r *http.Request) (any, error) {
 			return nil, err
 		}
 		return a.hide(r, b.Topic, b.Nodes[0])
+	case "replay":
+		return a.replay(r, &b)
+	case "discard":
+		return a.discard(r, c)
 	case "unregister":
 		return a.unregister(r, &b)
 	case "rewind":
@@ -123,7 +127,7 @@ func (a *Admin) act(r *http.Request) (any, error) {
 	case "log_level":
 		return a.onNode(r, &b, http.MethodPut, "/config/log_level", nil, b.To)
 	}
-	return nil, &apiError{http.StatusBadRequest, "INVALID_ACTION", "The actions are create, delete, empty, pause, unpause, tombstone, unregister, rewind, close and log_level."}
+	return nil, &apiError{http.StatusBadRequest, "INVALID_ACTION", "The actions are create, delete, empty, pause, unpause, tombstone, replay, discard, unregister, rewind, close and log_level."}
 }
 
 // one refuses anything but a single node.

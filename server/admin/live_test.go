@@ -370,18 +370,16 @@ func TestPage_Files(t *testing.T) {
 	}
 }
 
-// TestPage_PlainNSQD: of an nsqd that has none of nsqd-lite's routes the page
-// shows what there is, and says what that nsqd cannot do.
-func TestPage_PlainNSQD(t *testing.T) {
-	s := nsqtest.Start(t)
+// without is the address of s as if it had none of some routes.
+func without(t *testing.T, s *nsqtest.Server, routes ...string) string {
 	target, err := url.Parse("http://" + s.HTTPAddr())
 	if err != nil {
 		t.Fatal(err)
 	}
 	proxy := httputil.NewSingleHostReverseProxy(target)
 	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, ours := range []string{"/lite/", "/topic/peek", "/channel/peek", "/topic/tap", "/channel/rewind"} {
-			if strings.HasPrefix(r.URL.Path, ours) {
+		for _, route := range routes {
+			if strings.HasPrefix(r.URL.Path, route) {
 				w.WriteHeader(http.StatusNotFound)
 				io.WriteString(w, `{"message":"NOT_FOUND"}`) // as nsqd has it
 				return
@@ -390,9 +388,17 @@ func TestPage_PlainNSQD(t *testing.T) {
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(plain.Close)
+	return plain.URL
+}
+
+// TestPage_PlainNSQD: of an nsqd that has none of nsqd-lite's routes the page
+// shows what there is, and says what that nsqd cannot do.
+func TestPage_PlainNSQD(t *testing.T) {
+	s := nsqtest.Start(t)
+	plain := without(t, s, "/lite/", "/topic/peek", "/channel/peek", "/topic/tap", "/channel/rewind")
 	s.Publish("t", "a", "b", "c")
 	post(t, s.HTTPAddr(), "/channel/create?topic=t&channel=c")
-	p := open(t, admin.Options{NSQDHTTPAddresses: []string{plain.URL}})
+	p := open(t, admin.Options{NSQDHTTPAddresses: []string{plain}})
 	testwait.Until(t, "the topic is seen", func() bool {
 		body := p.get("/api/v1/rows", nil)
 		return strings.Contains(body, `"topic":"t","channel":"c","depth":3,`) && strings.Contains(body, `"lite":""`)
@@ -406,7 +412,7 @@ func TestPage_PlainNSQD(t *testing.T) {
 	if status, body := p.ask("GET", "/api/v1/tap?topic=t", ""); status != 502 || !strings.Contains(body, cannot) {
 		t.Errorf("tap: %d %s", status, body)
 	}
-	for _, body := range []string{`{"action":"rewind","topic":"t","channel":"c","to":"beginning"}`, `{"action":"close","nodes":["` + s.HTTPAddr() + `"],"client":"x"}`} {
+	for _, body := range []string{`{"action":"replay","topic":"t","to":"u"}`, `{"action":"rewind","topic":"t","channel":"c","to":"beginning"}`, `{"action":"close","nodes":["` + s.HTTPAddr() + `"],"client":"x"}`} {
 		if status, text := p.ask("POST", "/api/v1/act", body); status != 502 || !strings.Contains(text, cannot) {
 			t.Errorf("%s: %d %s", body, status, text)
 		}
@@ -414,7 +420,7 @@ func TestPage_PlainNSQD(t *testing.T) {
 	if body := p.get("/api/v1/config?node="+s.HTTPAddr(), nil); !strings.Contains(body, `{"name":"max_msg_size","value":1048576}`) {
 		t.Errorf("config %s", body)
 	}
-	p.ok("POST", "/api/topics/t/c", `{"action":"empty"}`)
+	p.ok("POST", "/api/v1/act", `{"action":"discard","topic":"t","depth":3}`)
 	if depth := s.Channel("t", "c").Depth; depth != 0 {
 		t.Errorf("depth %d", depth)
 	}

@@ -1,5 +1,5 @@
 // What a person can have done, with what has to be said before.
-import { h, api, act, plural, query, save } from "./util.js";
+import { h, api, act, full, plural, query, save } from "./util.js";
 import { ask, button, failed, field, form, toast } from "./ui.js";
 
 // me is what the server says of itself and of whoever looks.
@@ -34,12 +34,30 @@ const held = (r) => r.depth + r.in_flight + r.deferred;
 
 const onNodes = (r) => (r.nodes.length > 1 ? ` on ${r.nodes.length} nodes` : "");
 
-// lose asks before messages or consumers are lost: do is delete or empty.
+// origin is the topic whose dead letters a topic holds, by its name.
+export const origin = (topic) => /^(.+)[._-](dead|dlq|dead[._-]?letters?)(#ephemeral)?$/.exec(topic)?.[1];
+
+// replay publishes dead letters again, and drops them where they were.
+export function replay(t) {
+  const to = h("input", named(true, { value: origin(t.topic) }));
+  ask({
+    title: `Replay ${name(t)}?`,
+    lost: [`What waits here is published again, oldest first, and leaves this topic: ${plural(t.waiting, "message")}${onNodes(t)}. What channels have stays with them.`, "If a node fails on the way, some messages may be in both topics."],
+    extra: field("To topic", to), verb: "Replay all",
+    async run() {
+      const r = await done({ action: "replay", topic: t.topic, to: to.value });
+      toast(`Published ${plural(r.messages, "message")} to ${to.value}${r.left ? `; ${full(r.left)} are left to be replayed` : ""}`);
+    },
+  });
+}
+
+// lose asks before messages or consumers are lost: do is delete, empty, or, with
+// what the channels of a topic hold, discard.
 export function lose(what, r, then) {
   const n = held(r), consumers = r.consumers;
-  const some = what.do === "empty" ? "Empty" : "Delete";
+  const [some, past] = { empty: ["Empty", "Emptied"], discard: ["Discard all of", "Discarded all of"], delete: ["Delete", "Deleted"] }[what.do];
   const lost = [];
-  if (what.do === "empty") lost.push(`${plural(n, "message")}${onNodes(r)} will be dropped. They cannot be brought back. Consumers stay connected.`);
+  if (what.do !== "delete") lost.push(`${plural(n, "message")}${onNodes(r)} will be dropped. They cannot be brought back. Consumers stay connected.`);
   else {
     const inside = r.channel ? "" : ` in ${plural(r.channels, "channel")}`;
     lost.push(n ? `${plural(n, "message")}${inside}${onNodes(r)} will be lost. They cannot be brought back.` : `No message is waiting${inside}${onNodes(r)}.`);
@@ -53,7 +71,7 @@ export function lose(what, r, then) {
       try { save(file, JSON.stringify(await peek({ ...what, count: 1000, from: "waiting" }), null, 1), "application/json"); } catch (err) { failed(err); }
     }, "quiet"), h("small", { class: "muted" }, " up to 1,000 of each kind and node, as JSON")) : null,
     async run() {
-      await done({ action: what.do, topic: what.topic, channel: what.channel, nodes: what.nodes, depth: what.do === "empty" && !what.channel ? undefined : n + Math.ceil(n / 10) + 100 }, `${what.do === "empty" ? "Emptied" : "Deleted"} ${name(what)}`);
+      await done({ action: what.do, topic: what.topic, channel: what.channel, nodes: what.nodes, depth: what.do === "empty" && !what.channel ? undefined : n + Math.ceil(n / 10) + 100 }, `${past} ${name(what)}`);
       then?.();
     },
   });

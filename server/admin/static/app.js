@@ -1,5 +1,5 @@
 // The frame around the pages: which one is shown, the header, the keyboard.
-import { h, icon, api, num, path, recall, store } from "./util.js";
+import { h, icon, api, path } from "./util.js";
 import { live, onChange, watch, hold, begin, rows, cluster } from "./live.js";
 import { redraw } from "./chart.js";
 import { dialog } from "./ui.js";

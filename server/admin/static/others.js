@@ -1,7 +1,7 @@
 // Lookup, live tail, config, counter, about.
-import { h, api, act, full, rate, path, query, span, when, save } from "./util.js";
+import { h, api, act, full, rate, query, span, when, save } from "./util.js";
 import { live, rows, cluster } from "./live.js";
-import { button, failed, field, grow, head, ofTopic, pill, table, toast } from "./ui.js";
+import { button, failed, grow, head, ofTopic, pill, table, toast } from "./ui.js";
 import { create, forget, may, me, unregister } from "./actions.js";
 import { decode } from "./peek.js";
 

@@ -3,7 +3,7 @@ import { h, api, go, num, rate, full, bytes, span, query } from "./util.js";
 import { live, rows } from "./live.js";
 import { button, crumbs, depths, facts, figure, grow, head, ofChannel, ofNode, ofTopic, pill, running, states, table } from "./ui.js";
 import { chart } from "./chart.js";
-import { create, danger, lose, may, pause, publish, tombstone } from "./actions.js";
+import { create, danger, lose, may, origin, pause, publish, replay, tombstone } from "./actions.js";
 import { openPeek } from "./peek.js";
 
 const age = (ms) => (ms ? span(live.at - ms) : "–");
@@ -98,7 +98,9 @@ export function topic(name) {
   const missing = h("p", { class: "hint", hidden: true }, "No nsqd has this topic. It may be known to nsqlookupds, or the first message will make it.");
   const marks = h("span", { class: "marks" });
   const deleteButton = button(`Delete topic ${name}…`, () => lose({ ...what, do: "delete" }, t, () => go("topics")), "danger");
-  const emptyButton = button("", () => lose({ ...what, do: "empty" }, { ...t, depth: t.waiting, in_flight: 0, deferred: 0 }), "danger");
+  const dead = origin(name);
+  const emptyButton = button("", () => lose({ ...what, do: dead ? "discard" : "empty" }, dead ? t : { ...t, depth: t.waiting, in_flight: 0, deferred: 0 }), "danger");
+  const replayButton = button("Replay all…", () => replay(t));
   api("api/v1/history" + query(what)).then((s) => { flow.load(s); depth.load(s); }).catch(() => {});
 
   const self = {
@@ -106,7 +108,7 @@ export function topic(name) {
     el: [
       crumbs(["Topics", "topics"]),
       head(name, marks, grow(), button("Peek", () => openPeek(what)), h("a", { class: "button", href: "live" + query(what) }, "Follow"),
-        may() ? [button("Publish…", () => publish(name, t?.nodes.map((n) => n.node))), pauseButton] : null),
+        may() ? [dead ? replayButton : null, button("Publish…", () => publish(name, t?.nodes.map((n) => n.node))), pauseButton] : null),
       missing, first, sum.el, h("div", { class: "charts" }, flow.el, depth.el),
       h("section", {}, h("div", { class: "head" }, h("h2", {}, "Channels"), grow(), may() ? button("New channel…", () => create(name, t?.nodes.map((n) => n.node)), "quiet") : null), channels.el),
       h("details", { class: "fold" }, h("summary", {}, h("h2", {}, "By node")), nodes.el),
@@ -130,8 +132,10 @@ export function topic(name) {
       first.hidden = !t.nodes.length || t.channels > 0;
       pauseButton.textContent = t.paused ? "Go on" : "Pause";
       marks.replaceChildren(...(t.paused || !t.nodes.length ? [pill(...state(t))] : []));
-      emptyButton.textContent = `Empty topic: drop ${full(t.waiting)} that no channel has…`;
-      emptyButton.disabled = !t.waiting;
+      const n = dead ? t.depth + t.in_flight + t.deferred : t.waiting;
+      emptyButton.textContent = dead ? `Discard all: drop ${full(n)} here and in channels…` : `Empty topic: drop ${full(n)} that no channel has…`;
+      emptyButton.disabled = !n;
+      replayButton.disabled = !t.waiting;
     },
   };
   return self;

@@ -145,6 +145,41 @@ await check("TombstoneAsksForTheName", async () => {
   await row.waitFor({ state: "detached" });
 });
 
+await check("DeadLettersAreReplayed", async () => {
+  await ask("/publish?n=3&topic=orders.dead");
+  await open("topics/orders.dead");
+  const depth = page.locator(".facts dd").first();
+  await until("three messages are seen", async () => (await depth.textContent()) === "3");
+  await page.getByRole("button", { name: "Replay all…" }).click();
+  must(/3 messages/.test(await page.locator("dialog").textContent()), "it does not say how many");
+  must((await page.evaluate(() => document.activeElement.textContent)) === "Cancel", "the focus is not on the safe button");
+  const to = page.locator("dialog").getByLabel("To topic");
+  must((await to.inputValue()) === "orders", "it does not propose the topic they came from");
+  await to.fill("orders.again");
+  await page.locator("dialog").getByRole("button", { name: "Replay all" }).click();
+  await page.getByText("Published 3 messages to orders.again").waitFor();
+  await until("they have left", async () => (await depth.textContent()) === "0");
+  await until("they have arrived", async () => (await api("api/topics")).topics.includes("orders.again") && (await api("api/topics/orders.again")).depth === 3);
+  must(await page.getByRole("button", { name: "Replay all…" }).isDisabled(), "nothing can be replayed");
+});
+
+await check("DeadLettersAreDiscarded", async () => {
+  await ask("/publish?n=2&topic=orders.dead");
+  await until("two messages are seen", async () => (await page.locator(".facts dd").first().textContent()) === "2");
+  await page.getByText("Danger").click();
+  await page.getByRole("button", { name: "Discard all: drop 2 here and in channels…" }).click();
+  must(/2 messages will be dropped/.test(await page.locator("dialog").textContent()), "it does not say what is lost");
+  must((await page.evaluate(() => document.activeElement.textContent)) === "Cancel", "the focus is not on the safe button");
+  const go = page.locator("dialog").getByRole("button", { name: "Discard all of orders.dead" });
+  must(await go.isDisabled(), "they can be discarded without the name");
+  await page.locator("dialog input").fill("orders.dead");
+  await go.click();
+  await page.getByText("Discarded all of topic orders.dead").waitFor();
+  await until("the topic is empty", async () => (await api("api/topics/orders.dead")).depth === 0);
+  await open("topics/orders");
+  must((await page.getByRole("button", { name: "Replay all…" }).count()) === 0, "what holds no dead letters can be replayed");
+});
+
 await check("RegistrationIsRemoved", async () => {
   await ask("/publish?n=1&topic=listed");
   await open("lookup");
