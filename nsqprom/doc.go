@@ -34,6 +34,8 @@
 //	nsq_writer_publish_seconds           topic            until the end of a publish (histogram)
 //	nsq_loop_callback_seconds                             OnCallback: how long one held the loop (histogram)
 //
+// TracedHandler in place of Handler also shows traces, in the OpenMetrics format.
+//
 // result is one of confirmed, rejected, not_sent and unknown. Readers of one
 // topic and channel are added up, and so are all Writers. None of the names is
 // one of nsqd's or nsqd-lite's.

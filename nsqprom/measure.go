@@ -80,10 +80,17 @@ func (m *measured) collect(ch chan<- prometheus.Metric) {
 // Handler is h, with the time it takes measured as that of a Reader of topic and
 // channel. A message whose answer comes later takes until then.
 func (c *Collector) Handler(topic, channel string, h reader.Handler) reader.Handler {
-	seconds := c.handler.WithLabelValues(topic, channel)
+	observe := c.handler.WithLabelValues(topic, channel).Observe
+	return timed(h, func(*reader.Message) func(float64) { return observe })
+}
+
+// timed is h, with the seconds it takes for a message given to what observerOf
+// returned for it before.
+func timed(h reader.Handler, observerOf func(*reader.Message) func(float64)) reader.Handler {
 	return func(m *reader.Message) error {
+		observe := observerOf(m)
 		began := time.Now()
-		took := func() { seconds.Observe(time.Since(began).Seconds()) }
+		took := func() { observe(time.Since(began).Seconds()) }
 		pending := false
 		defer func() { // also when h panics
 			if !pending {

@@ -20,7 +20,7 @@ var rooms = map[string]room{
 	"writer":            {ours: "client client/lookup loop internal/wire internal/backoff internal/option", not: "consuming, the server, frames"},
 
 	"reader/readertest": {ours: "reader", not: "servers, loops, connections"},
-	"nsqprom":           {ours: "loop reader writer", outside: "github.com/prometheus/client_golang/...", not: "how messages flow, or what is published"},
+	"nsqprom":           {ours: "client/envelope loop reader writer", outside: "github.com/prometheus/client_golang/...", not: "how messages flow, or what is published"},
 
 	"server/journal":             {not: "topics, channels, clients, the clock"},
 	"server/journal/journaltest": {ours: "server/journal", not: "topics, channels, clients, the clock"},
