@@ -52,7 +52,7 @@ func TestBrowser(t *testing.T) {
 	})
 	readOnly := open(t, admin.Options{LookupdHTTPAddresses: []string{d.HTTPAddr()}, ReadOnly: true})
 
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, node, "testdata/browser.mjs", p.base+"/", readOnly.base+"/", onDemand(t, s), modules, browser)
 	cmd.Stderr = os.Stderr

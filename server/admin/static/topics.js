@@ -136,6 +136,7 @@ export function topic(name) {
       emptyButton.textContent = dead ? `Discard all: drop ${full(n)} here and in channels…` : `Empty topic: drop ${full(n)} that no channel has…`;
       emptyButton.disabled = !n;
       replayButton.disabled = !t.waiting;
+      replayButton.title = t.waiting ? "" : "Nothing waits outside of channels";
     },
   };
   return self;

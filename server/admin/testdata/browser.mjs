@@ -54,7 +54,7 @@ async function check(name, run) {
   }
 }
 
-const pages = ["", "topics", "topics/orders", "topics/orders/billing", "nodes", "clients", "live?topic=orders", "lookup", "config", "counter", "about"];
+const pages = ["", "topics", "topics/orders", "topics/orders.dead", "topics/orders/billing", "nodes", "clients", "live?topic=orders", "lookup", "config", "counter", "about"];
 const one = (await api("api/nodes")).nodes[0];
 const nodePage = "nodes/" + encodeURIComponent(`${one.broadcast_address}:${one.http_port}`);
 pages.push(nodePage);
@@ -277,16 +277,17 @@ for (const theme of ["light", "dark"]) {
   await check("Accessible_" + theme, async () => {
     await page.emulateMedia({ colorScheme: theme });
     const found = [];
+    await ask("/publish?n=1&topic=orders.dead");
     for (const path of pages) {
       await open(path);
       if (/^topics/.test(path)) await page.locator("tbody tr").first().waitFor({ state: "attached" });
       for (const d of await page.locator("details.fold").all()) await d.evaluate((x) => { x.open = true; });
       found.push(...(await violations(path)));
     }
-    await open("topics/orders");
-    for (const name of ["Peek", "Publish…", "Delete topic orders…"]) {
+    for (const [path, name] of [["topics/orders", "Peek"], ["", "Publish…"], ["", "Delete topic orders…"], ["topics/orders.dead", "Replay all…"], ["", "Discard all"], ["lookup", "Remove…"]]) {
+      if (path) await open(path);
       if (name[0] === "D") await page.locator(".danger-fold").evaluate((x) => { x.open = true; });
-      await page.getByRole("button", { name }).click();
+      await page.getByRole("button", { name }).first().click();
       await page.locator("dialog[open]").waitFor();
       if (name === "Peek") await page.locator(".message").first().waitFor();
       found.push(...(await violations(name)));
