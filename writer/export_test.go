@@ -7,3 +7,6 @@ func Blocked(w *Writer) (n int, bytes int64) {
 	defer w.mail.mu.Unlock()
 	return len(w.mail.blocked), bytes
 }
+
+// Flushing is how many calls of Flush wait. It belongs to the loop.
+func Flushing(w *Writer) int { return len(w.flushes) }

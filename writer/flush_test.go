@@ -50,13 +50,17 @@ func TestWriter_Flush(t *testing.T) {
 	}
 	answer("2")
 	answer("3") // behind 2, at the same nsqd
-	select {
-	case <-flushed:
-		t.Fatalf("flushed too early, after %q", g.rs.names)
-	case <-time.After(20 * time.Millisecond): // it would have come by now
+	waiting := func(want int) {
+		t.Helper()
+		n := 0
+		g.do(func() { n = writer.Flushing(g.w) })
+		if n != want {
+			t.Fatalf("%d flushes wait after %q, want %d", n, g.rs.names, want)
+		}
 	}
+	waiting(1)
 	answer("1")
-	g.runUntil(func() bool { return len(flushed) == 1 })
+	waiting(0)
 	if err := <-flushed; err != nil || seen != 3 {
 		t.Errorf("got %v after %d results, want nil after 3", err, seen)
 	}
@@ -64,20 +68,26 @@ func TestWriter_Flush(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	g.background(func() { flushed <- g.w.Flush(ctx) })
 	g.run(10 * time.Millisecond)
+	waiting(1)
 	cancel()
 	if err := <-flushed; !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want %v", err, context.Canceled)
 	}
+	g.run(10 * time.Millisecond)
+	waiting(0)
 	// Close ends publishes, and so Flush.
 	g.background(func() { flushed <- g.w.Flush(context.Background()) })
 	g.run(10 * time.Millisecond)
+	waiting(1)
 	g.do(func() { g.w.Close() })
-	g.runUntil(func() bool { return len(flushed) == 1 })
+	g.run(10 * time.Millisecond)
+	waiting(0)
 	if err := <-flushed; err != nil {
 		t.Error(err)
 	}
 	g.background(func() { flushed <- g.w.Flush(context.Background()) }) // with nothing to wait for
-	g.runUntil(func() bool { return len(flushed) == 1 })
+	g.run(10 * time.Millisecond)
+	waiting(0)
 	if err := <-flushed; err != nil {
 		t.Error(err)
 	}
