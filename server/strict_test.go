@@ -90,6 +90,10 @@ func TestStrict_HTTPNeedsTheGrantsOfTheProtocol(t *testing.T) {
 		{"half", "POST", "/pause_topic?topic=orders&channel=print", 403},
 		{"admin", "POST", "/topic/pause?topic=orders", 200},
 		{"admin", "POST", "/topic/delete?topic=others", 403},
+		{"all", "POST", "/lite/topic/drop?topic=orders&through=00000000000000ff", 403}, // who may look may not drop
+		{"half", "POST", "/lite/topic/drop?topic=orders&channel=print&through=00000000000000ff", 403},
+		{"admin", "POST", "/lite/topic/drop?topic=orders&through=00000000000000ff", 409}, // let in; there is no such message
+		{"admin", "POST", "/lite/topic/drop?topic=others&through=00000000000000ff", 403},
 		{"admin", "GET", "/stats", 403},
 		{"stats", "GET", "/stats", 200},
 		{"stats", "GET", "/metrics", 200},
