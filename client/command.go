@@ -10,24 +10,39 @@ import (
 // The commands, one line each: the bytes go straight into the connection's
 // output. None of them checks what it is given; Check... functions do.
 
+// Number gives the next publish a number, from 1 to 2^62-1; a multi-publish
+// gives its messages that and the numbers behind it. When Info.Publisher is not
+// empty, every publish must have one. Nsqd-lite stores nothing whose number is
+// not above that of all that the topic has of the same Options.Publisher, and
+// confirms it as it would the first time. So numbers have to rise, over all
+// connections to one nsqd, and what was not answered when a connection broke is
+// to be sent again, with the numbers it had, before anything new.
+func (c *Conn) Number(n uint64) { c.number = n }
+
+// takeNumber is the number of the publish that is being sent.
+func (c *Conn) takeNumber() (n uint64) {
+	n, c.number = c.number, 0
+	return n
+}
+
 // Publish sends PUB. The answer is OnResponse("OK") or OnError.
 func (c *Conn) Publish(topic string, body []byte) {
 	if c.open {
-		c.conn.SetOutput(wire.AppendPub(c.conn.Output(), topic, body))
+		c.conn.SetOutput(wire.AppendNumberedPub(c.conn.Output(), topic, c.takeNumber(), body))
 	}
 }
 
 // MultiPublish sends MPUB: all of bodies or none. The answer is as Publish's.
 func (c *Conn) MultiPublish(topic string, bodies [][]byte) {
 	if c.open {
-		c.conn.SetOutput(wire.AppendMPub(c.conn.Output(), topic, bodies))
+		c.conn.SetOutput(wire.AppendNumberedMPub(c.conn.Output(), topic, c.takeNumber(), bodies))
 	}
 }
 
 // DeferredPublish sends DPUB. The answer is as Publish's.
 func (c *Conn) DeferredPublish(topic string, delay time.Duration, body []byte) {
 	if c.open {
-		c.conn.SetOutput(wire.AppendDPub(c.conn.Output(), topic, delay, body))
+		c.conn.SetOutput(wire.AppendNumberedDPub(c.conn.Output(), topic, delay, c.takeNumber(), body))
 	}
 }
 

@@ -92,6 +92,7 @@ type Conn struct {
 	tls      *layer.TLS   // nil without TLS
 	frameMax int          // for wire.ReadFrame
 	received uint64       // frames
+	number   uint64       // of the next publish; 0: none
 	cause    error        // why this side aborted
 
 	handshakeTimer loop.Timer

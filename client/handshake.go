@@ -27,6 +27,11 @@ type Info struct {
 	Snappy              bool
 	Deflate             bool
 	Identity            string // who the server takes this program for, after AUTH
+
+	// Publisher says that nsqd-lite remembers Options.Publisher: publishes must
+	// have numbers. It is the same again as long as nothing was forgotten. ""
+	// means that nothing is remembered.
+	Publisher string
 }
 
 // What holds when the server does not say.
@@ -113,6 +118,7 @@ func (c *Conn) onIdentifyReply(data []byte) (stop bool) {
 		AuthRequired:        r.AuthRequired,
 		TopologyRegion:      r.TopologyRegion,
 		TopologyZone:        r.TopologyZone,
+		Publisher:           r.LitePublisher,
 	}
 	if !negotiated {
 		c.log.Warn("server too old to negotiate: assuming its defaults")

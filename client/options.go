@@ -34,6 +34,14 @@ type Options struct {
 	TopologyRegion string
 	TopologyZone   string
 
+	// Publisher, 16 lower-case hexadecimal digits, is whom nsqd-lite is to
+	// remember the publishes of this connection as, so that it knows again
+	// what it has already: see Info.Publisher and Conn.Number. No two
+	// connections that are open at a time may have the same; of one address,
+	// nsqd-lite ends the older. A Writer sets it by itself, to what its Retry
+	// needs. The original nsqd ignores it. "" means nobody.
+	Publisher string
+
 	// HeartbeatInterval is how often nsqd asks for a sign of life. Two
 	// intervals without anything received close the connection, and nsqd
 	// does the same on its side. 0 means 30 s, negative means none (which
@@ -175,6 +183,8 @@ func (o *Options) check() error {
 	switch {
 	case (o.half.cert == "") != (o.half.key == ""):
 		return fmt.Errorf("tls_cert %q, tls_key %q: want both or none of them", o.half.cert, o.half.key)
+	case o.Publisher != "" && !wire.ValidPublisher(o.Publisher):
+		return fmt.Errorf("Publisher %q: want 16 lower-case hexadecimal digits, or none", o.Publisher)
 	case 0 < o.HeartbeatInterval && o.HeartbeatInterval < time.Millisecond:
 		return fmt.Errorf("HeartbeatInterval %v: want whole milliseconds, 0 for the default or negative for none", o.HeartbeatInterval)
 	case o.MsgTimeout < 0 || 0 < o.MsgTimeout && o.MsgTimeout < time.Millisecond:
@@ -216,6 +226,7 @@ func (o *Options) identify() wire.IdentifyRequest {
 		TLSv1:              o.TLSConfig != nil,
 		Snappy:             o.Snappy,
 		Deflate:            o.Deflate,
+		LitePublisher:      o.Publisher,
 	}
 	if o.Deflate {
 		q.DeflateLevel = o.DeflateLevel

@@ -17,6 +17,8 @@ func TestOptions_Check(t *testing.T) {
 	}{
 		{client.Options{}, ""},
 		{client.Options{SampleRate: 99}, ""},
+		{client.Options{Publisher: "0123456789abcdef"}, ""},
+		{client.Options{Publisher: "0123456789ABCDEF"}, "Publisher"},
 		{client.Options{SampleRate: 100}, "SampleRate"},
 		{client.Options{SampleRate: -1}, "SampleRate"},
 		{client.Options{OutputBufferSize: 64}, ""},

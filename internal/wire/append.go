@@ -32,21 +32,33 @@ func AppendSub(dst []byte, topic, channel string) []byte {
 
 // AppendPub appends PUB.
 func AppendPub(dst []byte, topic string, body []byte) []byte {
+	return AppendNumberedPub(dst, topic, 0, body)
+}
+
+// AppendNumberedPub appends PUB with a number: see Rules.Numbered. As in its
+// sisters, 0 is none.
+func AppendNumberedPub(dst []byte, topic string, number uint64, body []byte) []byte {
 	dst = append(dst, "PUB "...)
 	dst = append(dst, topic...)
-	dst = append(dst, '\n')
+	dst = endPublishLine(dst, number)
 	return appendBody(dst, body)
 }
 
 // AppendMPub appends MPUB with a message for each body.
 func AppendMPub(dst []byte, topic string, bodies [][]byte) []byte {
+	return AppendNumberedMPub(dst, topic, 0, bodies)
+}
+
+// AppendNumberedMPub appends MPUB with a number, which is the first message's;
+// the others count on from it.
+func AppendNumberedMPub(dst []byte, topic string, number uint64, bodies [][]byte) []byte {
 	size := 4
 	for _, body := range bodies {
 		size += 4 + len(body)
 	}
 	dst = append(dst, "MPUB "...)
 	dst = append(dst, topic...)
-	dst = append(dst, '\n')
+	dst = endPublishLine(dst, number)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(size))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(bodies)))
 	for _, body := range bodies {
@@ -58,12 +70,26 @@ func AppendMPub(dst []byte, topic string, bodies [][]byte) []byte {
 // AppendDPub appends DPUB. The delay goes out in whole milliseconds, rounded
 // up, so that the message is never early; a negative delay is none.
 func AppendDPub(dst []byte, topic string, delay time.Duration, body []byte) []byte {
+	return AppendNumberedDPub(dst, topic, delay, 0, body)
+}
+
+// AppendNumberedDPub appends DPUB with a number.
+func AppendNumberedDPub(dst []byte, topic string, delay time.Duration, number uint64, body []byte) []byte {
 	dst = append(dst, "DPUB "...)
 	dst = append(dst, topic...)
 	dst = append(dst, ' ')
 	dst = strconv.AppendInt(dst, millis(delay), 10)
-	dst = append(dst, '\n')
+	dst = endPublishLine(dst, number)
 	return appendBody(dst, body)
+}
+
+// endPublishLine ends the line of a publish, with a number unless that is 0.
+func endPublishLine(dst []byte, number uint64) []byte {
+	if number != 0 {
+		dst = append(dst, ' ')
+		dst = strconv.AppendUint(dst, number, 10)
+	}
+	return append(dst, '\n')
 }
 
 // AppendRdy appends RDY. A negative count is 0.

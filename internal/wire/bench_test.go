@@ -8,20 +8,22 @@ import (
 
 // hotCommands are the commands that must cost no allocation.
 var hotCommands = []struct {
-	name  string
-	state State
-	input []byte
+	name     string
+	state    State
+	input    []byte
+	numbered bool
 }{
-	{"PUB200", StateInit, AppendPub(nil, "orders", make([]byte, 200))},
-	{"PUBephemeral", StateInit, AppendPub(nil, "orders#ephemeral", make([]byte, 200))},
-	{"MPUB100x200", StateInit, AppendMPub(nil, "orders", repeat(make([]byte, 200), 100))},
-	{"DPUB200", StateInit, AppendDPub(nil, "orders", time.Second, make([]byte, 200))},
-	{"FIN", StateSubscribed, AppendFin(nil, ID([]byte(someID)))},
-	{"REQ", StateSubscribed, AppendReq(nil, ID([]byte(someID)), time.Second)},
-	{"RDY", StateSubscribed, AppendRdy(nil, 2500)},
-	{"TOUCH", StateSubscribed, AppendTouch(nil, ID([]byte(someID)))},
-	{"NOP", StateSubscribed, AppendNop(nil)},
-	{"SUB", StateInit, AppendSub(nil, "orders", "billing")},
+	{name: "PUB200", state: StateInit, input: AppendPub(nil, "orders", make([]byte, 200))},
+	{name: "PUB200 with a number", state: StateInit, input: AppendNumberedPub(nil, "orders", 123456789, make([]byte, 200)), numbered: true},
+	{name: "PUBephemeral", state: StateInit, input: AppendPub(nil, "orders#ephemeral", make([]byte, 200))},
+	{name: "MPUB100x200", state: StateInit, input: AppendMPub(nil, "orders", repeat(make([]byte, 200), 100))},
+	{name: "DPUB200", state: StateInit, input: AppendDPub(nil, "orders", time.Second, make([]byte, 200))},
+	{name: "FIN", state: StateSubscribed, input: AppendFin(nil, ID([]byte(someID)))},
+	{name: "REQ", state: StateSubscribed, input: AppendReq(nil, ID([]byte(someID)), time.Second)},
+	{name: "RDY", state: StateSubscribed, input: AppendRdy(nil, 2500)},
+	{name: "TOUCH", state: StateSubscribed, input: AppendTouch(nil, ID([]byte(someID)))},
+	{name: "NOP", state: StateSubscribed, input: AppendNop(nil)},
+	{name: "SUB", state: StateInit, input: AppendSub(nil, "orders", "billing")},
 }
 
 func repeat(body []byte, n int) (bodies [][]byte) {
@@ -39,6 +41,7 @@ var hotAppends = []struct {
 	{"Message200", func(dst []byte) []byte { return AppendMessage(dst, 1, 1, ID{}, body200) }},
 	{"Response", func(dst []byte) []byte { return append(dst, OKFrame...) }},
 	{"Pub200", func(dst []byte) []byte { return AppendPub(dst, "orders", body200) }},
+	{"Pub200 with a number", func(dst []byte) []byte { return AppendNumberedPub(dst, "orders", 123456789, body200) }},
 	{"MPub100x200", func(dst []byte) []byte { return AppendMPub(dst, "orders", bodies100) }},
 	{"DPub200", func(dst []byte) []byte { return AppendDPub(dst, "orders", time.Second, body200) }},
 	{"Fin", func(dst []byte) []byte { return AppendFin(dst, ID{}) }},
@@ -58,6 +61,7 @@ var (
 func TestReadCommand_AllocatesNothing(t *testing.T) {
 	for _, tt := range hotCommands {
 		r := nsqdRules(tt.state)
+		r.Numbered = tt.numbered
 		r.Progress = new(Progress)
 		var c Command
 		n := testing.AllocsPerRun(100, func() {
@@ -108,6 +112,8 @@ func BenchmarkReadCommand(b *testing.B) {
 			const many = 16
 			stream := bytes.Repeat(tt.input, many)
 			r := nsqdRules(tt.state)
+			r.Numbered = tt.numbered
+			r.Numbered = tt.numbered
 			r.Progress = new(Progress)
 			var c Command
 			b.ReportAllocs()

@@ -60,6 +60,7 @@ type Rules struct {
 	HeartbeatsOff bool // the client asked for no heartbeats, so it may not subscribe
 	TLSRequired   bool // nothing but IDENTIFY before the upgrade
 	AuthFirst     bool // the server asks for AUTH, and this client has not sent it
+	Numbered      bool // publishes have a number, the last parameter of their line
 
 	MaxMsgSize    int           // bytes of one message's body
 	MaxBodySize   int           // bytes of IDENTIFY's, AUTH's and MPUB's body
@@ -104,6 +105,7 @@ type Command struct {
 	ID      ID            // FIN REQ TOUCH
 	Count   int           // RDY: the count. MPUB: how many messages
 	Delay   time.Duration // DPUB REQ, within the limits
+	Number  uint64        // PUB MPUB DPUB: with Rules.Numbered that of the (first) message, 1 to MaxNumber
 	Body    []byte        // IDENTIFY AUTH PUB DPUB. MPUB: its messages, for NextMessage
 
 	// What is missing when the command is not whole: for Truncated.
@@ -148,10 +150,8 @@ func ReadCommand(b []byte, r *Rules, c *Command) (n int, err *Error) {
 				return finLength, nil
 			}
 		case pubPrefix:
-			if end := plainTopic(b); end != 0 {
-				c.Verb = Pub
-				c.Topic = b[4:end:end]
-				n, err = c.readMessageBody(b, end+1, r)
+			if n := c.plainPub(b, r); n != 0 {
+				n, err = c.readMessageBody(b, n, r)
 				return finish(n, err, r)
 			}
 		}
@@ -186,8 +186,45 @@ func plainID(b []byte) bool {
 	return b[16] == '\n' && below&high == 0
 }
 
-// plainTopic is the offset of the LF after "PUB " and a valid topic without a
-// suffix, 0 when b starts with anything else.
+// plainPub reads the line of a PUB and returns its length, 0 when b starts with
+// anything that needs a second look.
+func (c *Command) plainPub(b []byte, r *Rules) (n int) {
+	end := plainTopic(b)
+	switch {
+	case end == 0:
+		return 0
+	case !r.Numbered && b[end] == '\n':
+		n = end + 1
+	case r.Numbered && b[end] == ' ':
+		if c.Number, n = plainNumber(b, end+1); n == 0 {
+			return 0
+		}
+	default:
+		return 0
+	}
+	c.Verb = Pub
+	c.Topic = b[4:end:end]
+	return n
+}
+
+// plainNumber is the number of a publish at b[at:] and the offset behind the LF
+// that follows it, 0 when something else stands there.
+func plainNumber(b []byte, at int) (number uint64, n int) {
+	end := at
+	for limit := min(len(b), at+20); end < limit && b[end] != '\n'; end++ {
+	}
+	if end == len(b) || b[end] != '\n' {
+		return 0, 0
+	}
+	number, ok := parsePublishNumber(b[at:end])
+	if !ok {
+		return 0, 0
+	}
+	return number, end + 1
+}
+
+// plainTopic is the offset behind "PUB " and a valid topic without a suffix, 0
+// when b starts with anything else or ends there.
 func plainTopic(b []byte) int {
 	end := 4
 	for limit := min(len(b), end+MaxNameLength+1); end < limit; end++ {
@@ -195,7 +232,7 @@ func plainTopic(b []byte) int {
 			break
 		}
 	}
-	if end == 4 || end > 4+MaxNameLength || end == len(b) || b[end] != '\n' {
+	if end == 4 || end > 4+MaxNameLength || end == len(b) {
 		return 0
 	}
 	return end

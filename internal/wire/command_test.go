@@ -147,6 +147,15 @@ var refusals = []struct {
 	{name: "AUTH too big before AUTH", input: "AUTH\n" + be(101), rules: shortBeforeAuth, want: "E_BAD_BODY AUTH body too big 101 > 100"},
 	{name: "IDENTIFY too big before AUTH", input: "IDENTIFY\n" + be(101), rules: shortBeforeAuth, want: "E_BAD_BODY IDENTIFY body too big 101 > 100"},
 	{name: "MPUB that may not be", input: "MPUB t\n", rules: noMPub, want: "E_UNAUTHORIZED t"},
+	{name: "PUB without a number", input: "PUB topicoftwentyletters\n", rules: numbered, want: "E_INVALID PUB insufficient number of parameters"},
+	{name: "MPUB without a number", input: "MPUB t\n", rules: numbered, want: "E_INVALID MPUB insufficient number of parameters"},
+	{name: "DPUB without a number", input: "DPUB t 1\n", rules: numbered, want: "E_INVALID DPUB insufficient number of parameters"},
+	{name: "number 0", input: "PUB t 0\n", rules: numbered, want: "E_INVALID PUB could not parse number 0"},
+	{name: "no digits", input: "PUB t \n", rules: numbered, want: "E_INVALID PUB could not parse number "},
+	{name: "number with a sign", input: "MPUB t +1\n", rules: numbered, want: "E_INVALID MPUB could not parse number +1"},
+	{name: "number beyond the highest", input: "PUB t 4611686018427387904\n", rules: numbered, want: "E_INVALID PUB could not parse number 4611686018427387904"},
+	{name: "number that would wrap", input: "DPUB t 0 18446744073709551617\n", rules: numbered, want: "E_INVALID DPUB could not parse number 18446744073709551617"},
+	{name: "bad topic before the number", input: "PUB t$ x\n", rules: numbered, want: `E_BAD_TOPIC PUB topic name "t$" is not valid`},
 	{name: "277 MPUB before AUTH needs no body", input: "MPUB t\n", rules: authFirstRule, want: "E_AUTH_FIRST AUTH required before MPUB"},
 }
 
@@ -155,6 +164,7 @@ func closing(r *Rules)       { r.State = StateClosing }
 func tlsRequired(r *Rules)   { r.TLSRequired = true }
 func heartbeatsOff(r *Rules) { r.HeartbeatsOff = true }
 func authFirstRule(r *Rules) { r.AuthFirst = true }
+func numbered(r *Rules)      { r.Numbered = true }
 func small(r *Rules)         { r.MaxMsgSize, r.MaxBodySize = 60, 100 }
 
 func shortBeforeAuth(r *Rules) { r.AuthFirst, r.MaxBeforeAuth = true, 100 }
@@ -212,17 +222,21 @@ func TestReadCommand_MPubWaitsForItsGrant(t *testing.T) {
 
 // show is a command as text, with the fields its verb names.
 func show(c *Command) string {
+	topic := string(c.Topic)
+	if c.Number != 0 {
+		topic += fmt.Sprint(" #", c.Number)
+	}
 	switch c.Verb {
 	case Identify, Auth:
 		return fmt.Sprintf("%s %q", c.Verb, c.Body)
 	case Sub:
 		return fmt.Sprintf("%s %s %s", c.Verb, c.Topic, c.Channel)
 	case Pub:
-		return fmt.Sprintf("%s %s %q", c.Verb, c.Topic, c.Body)
+		return fmt.Sprintf("%s %s %q", c.Verb, topic, c.Body)
 	case DPub:
-		return fmt.Sprintf("%s %s %s %q", c.Verb, c.Topic, c.Delay, c.Body)
+		return fmt.Sprintf("%s %s %s %q", c.Verb, topic, c.Delay, c.Body)
 	case MPub:
-		s := fmt.Sprintf("%s %s %d:", c.Verb, c.Topic, c.Count)
+		s := fmt.Sprintf("%s %s %d:", c.Verb, topic, c.Count)
 		for m, ok := c.NextMessage(); ok; m, ok = c.NextMessage() {
 			s += fmt.Sprintf(" %q", m)
 		}
@@ -272,6 +286,11 @@ var accepted = []struct {
 	{name: "129 DPUB longest", input: "DPUB t 3600000\n" + be(1) + "x", want: `DPUB t 1h0m0s "x"`},
 	{name: "DPUB leading zeros", input: "DPUB t 0000000000000000000000000001\n" + be(1) + "x", want: `DPUB t 1ms "x"`},
 	{name: "DPUB wraps to 1", input: "DPUB t 18446744073709551617\n" + be(1) + "x", want: `DPUB t 1ms "x"`},
+	{name: "PUB with a number", input: "PUB t 4611686018427387903\n" + be(1) + "x", rules: numbered, want: `PUB t #4611686018427387903 "x"`},
+	{name: "PUB with a number and CR", input: "PUB t 7\r\n" + be(1) + "x", rules: numbered, want: `PUB t #7 "x"`},
+	{name: "MPUB with a number and an extra word", input: "MPUB t 0007 x\n" + be(1) + be(1) + be(3) + "abc", rules: numbered, want: `MPUB t #7 1: "abc"`},
+	{name: "DPUB with a number", input: "DPUB t 5 7\n" + be(1) + "x", rules: numbered, want: `DPUB t #7 5ms "x"`},
+	{name: "DPUB, and nobody asked for a number", input: "DPUB t 5 x\n" + be(1) + "x", want: `DPUB t 5ms "x"`},
 	{name: "RDY", input: "RDY 2500\n", rules: subscribed, want: "RDY 2500"},
 	{name: "T-91 RDY 0", input: "RDY 0\n", rules: subscribed, want: "RDY 0"},
 	{name: "139 RDY without a count", input: "RDY\n", rules: subscribed, want: "RDY 1"},

@@ -108,12 +108,14 @@ func FuzzReadCommand(f *testing.F) {
 	f.Add([]byte("SUB t c\nRDY 1\nFIN "+someID+"\nCLS\nNOP\nPUB topic\n"+be(3)+"abcNOP\n"), uint8(5), uint16(0))
 	f.Add(bytes.Repeat([]byte("MPUB t\n"+be(1)+be(2)+be(1)+"a"+be(2)+"bc"), 3), uint8(1), uint16(8))
 	f.Add([]byte("IDENTIFY\n"+be(2)+"{}AUTH\n"+be(1)+"sPUB t\n"+be(1)+"xDPUB t 10\n"+be(1)+"y"), uint8(7), uint16(4))
+	f.Add([]byte("PUB topic 7\n"+be(3)+"abcDPUB t 0 8\n"+be(1)+"xMPUB t 9\n"+be(1)+be(1)+be(1)+"aPUB t\n"), uint8(2), uint16(64))
 	f.Fuzz(func(t *testing.T, b []byte, step uint8, flags uint16) {
 		r := Rules{
 			State:         [...]State{StateInit, StateSubscribed, StateClosing, StateInit}[flags&3],
 			AuthFirst:     flags&4 != 0,
 			TLSRequired:   flags&16 != 0,
 			HeartbeatsOff: flags&32 != 0,
+			Numbered:      flags&64 != 0,
 			MaxMsgSize:    64,
 			MaxBodySize:   256,
 			MaxRdyCount:   100,

@@ -21,6 +21,11 @@ type IdentifyRequest struct {
 	DeflateLevel       int    `json:"deflate_level,omitempty"`
 	TopologyRegion     string `json:"topology_region,omitempty"`
 	TopologyZone       string `json:"topology_zone,omitempty"`
+
+	// LitePublisher is not nsqd's, which ignores it: whom the publishes of
+	// this connection are to be remembered as, 16 lower-case hexadecimal
+	// digits. See Rules.Numbered.
+	LitePublisher string `json:"lite_publisher,omitempty"`
 }
 
 // IdentifyReply is the answer to an IDENTIFY that asked for feature
@@ -48,6 +53,21 @@ type IdentifyReply struct {
 	// a loss of power can take, -1 where nothing bounds it.
 	Sync             string `json:"sync,omitempty"`
 	SyncWindowMillis int    `json:"sync_window"`
+
+	// LitePublisher answers that of the request: a token made when the server
+	// began to remember this publisher. Where it is empty, nothing is
+	// remembered, and publishes have no numbers.
+	LitePublisher string `json:"lite_publisher,omitempty"`
+}
+
+// ValidPublisher says whether id may be an IdentifyRequest's LitePublisher.
+func ValidPublisher(id string) bool {
+	for _, c := range []byte(id) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return len(id) == 16
 }
 
 // DecodeIdentify reads the body of IDENTIFY: one JSON object, or null. Unknown

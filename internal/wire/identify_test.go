@@ -20,6 +20,7 @@ func TestDecodeIdentify_Accepts(t *testing.T) {
 			IdentifyRequest{ClientID: "c", Hostname: "h", UserAgent: "u", FeatureNegotiation: true, HeartbeatMillis: 1000,
 				OutputBufferSize: 64, OutputBufferMillis: 25, MsgTimeoutMillis: 1000, SampleRate: 99, TLSv1: true, Snappy: true,
 				Deflate: true, DeflateLevel: 9, TopologyRegion: "r", TopologyZone: "z"}},
+		{"publisher", `{"lite_publisher":"0123456789abcdef"}`, IdentifyRequest{LitePublisher: "0123456789abcdef"}},
 	} {
 		got, err := DecodeIdentify([]byte(tt.body))
 		if err != nil || got != tt.want {
@@ -51,9 +52,22 @@ func TestIdentifyReply_KeysInOrder(t *testing.T) { // 22
 	if err != nil || string(got) != want {
 		t.Errorf("got %s, %v", got, err)
 	}
+	r.LitePublisher = "0123456789abcdef"
+	if got, err = json.Marshal(r); err != nil || string(got) != want[:len(want)-1]+`,"lite_publisher":"0123456789abcdef"}` {
+		t.Errorf("with a publisher got %s, %v", got, err)
+	}
 	back, negotiated, err := DecodeIdentifyReply(got)
 	if back != r || !negotiated || err != nil {
 		t.Errorf("back: %+v, %v, %v", back, negotiated, err)
+	}
+}
+
+func TestValidPublisher(t *testing.T) {
+	for id, want := range map[string]bool{"0123456789abcdef": true, "0123456789abcde": false, "0123456789abcdef0": false,
+		"0123456789ABCDEF": false, "0123456789abcdeg": false, "": false, "0123456789abcde ": false} {
+		if got := ValidPublisher(id); got != want {
+			t.Errorf("%q is valid: %v", id, got)
+		}
 	}
 }
 

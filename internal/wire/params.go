@@ -74,19 +74,43 @@ func (c *Command) parsePub(p *words, r *Rules) *Error {
 		return e
 	}
 	c.Topic = topic
-	if c.Verb != DPub {
+	if c.Verb == DPub {
+		ms, ok := parseNumber(delay)
+		if !ok {
+			return Errorf(CodeInvalid, "DPUB could not parse timeout %s", delay)
+		}
+		// The product wraps for absurd numbers, exactly as it does in nsqd.
+		c.Delay = time.Duration(ms) * time.Millisecond
+		if c.Delay < 0 || c.Delay > r.MaxReqTimeout {
+			return Errorf(CodeInvalid, "DPUB timeout %d out of range 0-%d", ms, r.MaxReqTimeout/time.Millisecond)
+		}
+	}
+	if !r.Numbered {
 		return nil
 	}
-	ms, ok := parseNumber(delay)
+	number, ok := p.next()
 	if !ok {
-		return Errorf(CodeInvalid, "DPUB could not parse timeout %s", delay)
+		return Errorf(CodeInvalid, "%s insufficient number of parameters", c.Verb)
 	}
-	// The product wraps for absurd numbers, exactly as it does in nsqd.
-	c.Delay = time.Duration(ms) * time.Millisecond
-	if c.Delay < 0 || c.Delay > r.MaxReqTimeout {
-		return Errorf(CodeInvalid, "DPUB timeout %d out of range 0-%d", ms, r.MaxReqTimeout/time.Millisecond)
+	if c.Number, ok = parsePublishNumber(number); !ok {
+		return Errorf(CodeInvalid, "%s could not parse number %s", c.Verb, number)
 	}
 	return nil
+}
+
+// MaxNumber is the highest number of a publish. Those of an MPUB, which count
+// on from it, do not wrap.
+const MaxNumber = 1<<62 - 1
+
+// parsePublishNumber reads the number of a publish. As nothing of it is nsqd's,
+// an empty one and one that is out of range are refused.
+func parsePublishNumber(p []byte) (n uint64, ok bool) {
+	const digits = 19 // of MaxNumber; as many never wrap
+	if len(p) == 0 || len(p) > digits {
+		return 0, false
+	}
+	n, ok = parseNumber(p)
+	return n, ok && 0 < n && n <= MaxNumber
 }
 
 // parseRdy reads the parameter of RDY. Without one the count is 1; an empty
