@@ -217,6 +217,7 @@ func (s *Server) deleteTopic(t *topic) error {
 	t.channels = nil
 	t.maker.count(-1, 0)
 	s.budget.add(-topicCost - t.held)
+	t.forgetMarks()
 	s.taps.endOf(t)
 	s.turn.fail(t, 0, t.generation+1, errGone)
 	s.origins.tell(t.maker, s.log, slog.LevelInfo, "topic deleted", "topic", t.name)

@@ -12,15 +12,17 @@ import (
 // What things cost in the budget, in bytes: estimates from the sizes of what is
 // allocated, rounded up.
 const (
-	connCost     = 4 << 10  // a connection that has nothing under way
-	tlsCost      = 32 << 10 // TLS on a connection
-	snappyCost   = 8 << 10
-	deflateCost  = 64 << 10
-	httpConnCost = 32 << 10 // an HTTP connection: its goroutine and buffers
-	topicCost    = 3 << 10
-	channelCost  = 1 << 10
-	delayCost    = 64 // a deferred message; its body is in the journal
-	lineCost     = 64 // a message of an HTTP publish beside its body
+	connCost      = 4 << 10  // a connection that has nothing under way
+	tlsCost       = 32 << 10 // TLS on a connection
+	snappyCost    = 8 << 10
+	deflateCost   = 64 << 10
+	httpConnCost  = 32 << 10 // an HTTP connection: its goroutine and buffers
+	topicCost     = 3 << 10
+	channelCost   = 1 << 10
+	publisherCost = 512 // a publisher that is remembered
+	markCost      = 256 // for each of its topics
+	delayCost     = 64  // a deferred message; its body is in the journal
+	lineCost      = 64  // a message of an HTTP publish beside its body
 
 	// Of an nsqlookupd: its connections are bounded by their number.
 	knownCost      = 384

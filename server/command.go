@@ -48,6 +48,11 @@ func (c *conn) publish(cmd *wire.Command) *wire.Error {
 	if err != nil {
 		return publishFailed(cmd.Verb, err)
 	}
+	if known, err := c.repeats(p, cmd, 1); err != nil {
+		return publishFailed(cmd.Verb, err)
+	} else if known == 1 {
+		return nil
+	}
 	if err := p.t.room(len(cmd.Body)); err != nil {
 		return publishFailed(cmd.Verb, err)
 	}
@@ -60,24 +65,40 @@ func (c *conn) publish(cmd *wire.Command) *wire.Error {
 	}
 	p.t.append(now, due, cmd.Body)
 	p.n++
+	if p.mark != nil {
+		p.mark.raise(cmd.Number)
+	}
 	c.owe(p.t, cmd.Verb)
 	return nil
 }
 
 // multiPublish is MPUB: all of it is in one generation, so it is kept or
-// refused as one.
+// refused as one, but for what was published before.
 func (c *conn) multiPublish(cmd *wire.Command) *wire.Error {
 	p, err := c.publisher(cmd.Topic)
 	if err != nil {
 		return publishFailed(cmd.Verb, err)
 	}
+	known, err := c.repeats(p, cmd, cmd.Count)
+	if err != nil {
+		return publishFailed(cmd.Verb, err)
+	}
+	if known == cmd.Count {
+		return nil
+	}
 	if err := p.t.room(len(cmd.Body)); err != nil {
 		return publishFailed(cmd.Verb, err)
+	}
+	for range known {
+		cmd.NextMessage()
 	}
 	now := c.s.now()
 	for body, ok := cmd.NextMessage(); ok; body, ok = cmd.NextMessage() {
 		p.t.append(now, 0, body)
 		p.n++
+	}
+	if p.mark != nil {
+		p.mark.raise(cmd.Number + uint64(cmd.Count) - 1)
 	}
 	c.owe(p.t, cmd.Verb)
 	return nil
@@ -114,6 +135,13 @@ func (c *conn) publisher(name []byte) (*published, error) {
 			return nil, err
 		}
 	}
+	var m *mark
+	if c.as != nil {
+		var err error
+		if m, err = c.as.mark(t); err != nil {
+			return nil, err
+		}
+	}
 	if p == nil {
 		p = &published{name: t.name}
 		if c.pubs == nil {
@@ -122,7 +150,7 @@ func (c *conn) publisher(name []byte) (*published, error) {
 		c.pubs[p.name] = p
 		c.all = append(c.all, p)
 	}
-	p.t, c.pub = t, p
+	p.t, p.mark, c.pub = t, m, p
 	return p, nil
 }
 

@@ -39,6 +39,7 @@ type conn struct {
 	pub  *published            // what it published to last
 	pubs map[string]*published // everything, when there is more than one; never ranged over
 	all  []*published          // everything
+	as   *publisher            // whose publishes have numbers; nil: they have none
 
 	origin    *origin
 	heldIn    int64 // in the budget: the unfinished command,
@@ -82,6 +83,7 @@ type published struct {
 	t    *topic
 	name string
 	n    uint64
+	mark *mark // nil: publishes have no numbers
 }
 
 // tell writes a line of log about the client, unless there are too many of its
@@ -282,17 +284,20 @@ func (c *conn) reply(data string) {
 
 // owe notes that a publish is to be answered when t's running generation is
 // over.
-func (c *conn) owe(t *topic, verb wire.Verb) {
+func (c *conn) owe(t *topic, verb wire.Verb) { c.oweSince(t, t.generation, verb) }
+
+// oweSince is owe for what a generation has that may be over.
+func (c *conn) oweSince(t *topic, generation uint64, verb wire.Verb) {
 	if n := len(c.owed); n > 0 {
 		d := &c.owed[n-1]
-		if d.t == t && d.generation == t.generation && d.verb == verb && d.refusal == nil {
+		if d.t == t && d.generation == generation && d.verb == verb && d.refusal == nil {
 			d.n++
 			return
 		}
 	} else {
 		c.s.turn.owe(c)
 	}
-	c.owed = append(c.owed, debt{t: t, generation: t.generation, n: 1, verb: verb})
+	c.owed = append(c.owed, debt{t: t, generation: generation, n: 1, verb: verb})
 }
 
 // manyOKs is a run of OK frames, to be copied from.
@@ -379,5 +384,8 @@ func (c *conn) leave() {
 	}
 	if c.ch != nil {
 		c.ch.unsubscribe(c)
+	}
+	if c.as != nil {
+		c.s.publishers.leave(c, c.as)
 	}
 }

@@ -179,6 +179,7 @@ func (f *fsync) finishJob(job *fsyncJob) {
 	}
 	if job.err != nil {
 		f.s.noteWrite(job.err)
+		t.doubtMarks(t.durable, job.generation)
 		f.s.turn.fail(t, t.durable, job.generation, job.err)
 	}
 	t.durable = max(t.durable, job.generation)

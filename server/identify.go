@@ -40,6 +40,9 @@ func (c *conn) identify(body []byte) *wire.Error {
 	if err := c.s.checkIdentify(&q); err != nil {
 		return err
 	}
+	if err := c.identifyPublisher(&q); err != nil {
+		return err
+	}
 	u, refused := c.planUpgrade(&q)
 	c.adopt(&q)
 	if !q.FeatureNegotiation {
@@ -147,6 +150,7 @@ func (c *conn) negotiated(u upgrade) *wire.IdentifyReply {
 		TopologyZone:        o.TopologyZone,
 		Sync:                syncMode(o),
 		SyncWindowMillis:    syncWindowMillis(o),
+		LitePublisher:       c.publisherToken(),
 	}
 }
 

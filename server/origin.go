@@ -25,11 +25,12 @@ const (
 // origin is the account of a client address: what all its connections together
 // may do. HTTP counts as well.
 type origin struct {
-	prefix   netip.Prefix
-	conns    int
-	topics   int   // made from there, and still there
-	channels int   // the same
-	heldIn   int64 // of unfinished commands, in the budget
+	prefix     netip.Prefix
+	conns      int
+	topics     int   // made from there, and still there
+	channels   int   // the same
+	publishers int   // that are remembered
+	heldIn     int64 // of unfinished commands, in the budget
 
 	minute int64 // in which it was logged about last, since 1970
 	logged int   // bytes of log in that minute
@@ -91,7 +92,7 @@ func (a *origins) sweep() {
 		switch {
 		case o.minute == minute:
 			again = true
-		case o.conns == 0 && o.topics == 0 && o.channels == 0:
+		case o.conns == 0 && o.topics == 0 && o.channels == 0 && o.publishers == 0:
 			delete(a.known, p)
 		}
 	}

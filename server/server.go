@@ -30,6 +30,7 @@ type Server struct {
 	conns       []*conn          // in no particular but repeatable order
 	subscribers map[uint32]*conn // by owner, for looking up; never ranged over
 	lastOwner   uint32
+	publishers  publishers
 
 	turn           turn // what is to be done at the end of the turn
 	fsync          fsync
@@ -99,6 +100,7 @@ func newServer(l loop.Loop, o Options, path *dataPath) (*Server, error) {
 	s.origins.l, s.origins.log = l, o.Logger
 	s.peers.s = s
 	s.idle.s = s
+	s.publishers.s, s.publishers.most = s, publishersMost
 	s.retain.s = s
 	s.taps.s = s
 	s.statsd.s = s
@@ -300,6 +302,7 @@ func (s *Server) stop() error {
 	s.output.stopTimer()
 	s.origins.stopTimer()
 	s.idle.stopTimer()
+	s.publishers.stopTimer()
 	s.retain.stopTimer()
 	s.statsd.stop()
 	s.metadata.finish()

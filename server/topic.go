@@ -30,6 +30,7 @@ type topic struct {
 	generation uint64   // of what is appended next
 	durable    uint64   // generations below it have been kept, or their publishers told otherwise
 	waiters    []waiter // for HTTP; in order of generation
+	marks      []*mark  // of publishers whose publishes have numbers
 
 	ahead    bool // to be committed before channels deliver: that may give them messages
 	answered bool // what its cursors have to write must not wait: messages were answered
@@ -105,6 +106,7 @@ func (t *topic) commit() error {
 	wrote := t.onDisk && t.j.Uncommitted() > 0
 	err := t.j.Commit()
 	if err != nil {
+		t.lowerMarks()
 		t.s.turn.fail(t, t.generation, t.generation+1, err)
 	} else {
 		if len(t.taps) > 0 {

@@ -170,6 +170,11 @@ func (u *turn) fail(t *topic, first, end uint64, err error) {
 			if o := &c.owed[i]; o.t == t && o.refusal == nil && o.generation >= first && o.generation < end {
 				u.s.measures.refused[o.verb] += uint64(o.n)
 				o.refusal = publishFailed(o.verb, t.refusal(o.generation, err))
+				if c.as != nil {
+					// Nothing behind it is carried out, though it may have to
+					// wait for what is before it: a mark must not pass it.
+					c.stalled, c.refused = true, true
+				}
 			}
 		}
 	}
