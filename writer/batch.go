@@ -61,11 +61,16 @@ func (c *conn) sendBatch(i int) {
 		for i := range b.all {
 			w.bodies = append(w.bodies, b.all[i].body)
 		}
+		number := c.once.number(len(b.all))
+		c.client.Number(number)
 		c.client.MultiPublish(b.topic, w.bodies)
 		clear(w.bodies)
 		w.bodies = w.bodies[:0]
 		b.all[0].together = int32(len(b.all))
 		for i := range b.all {
+			if b.all[i].number = number; number != 0 {
+				number++
+			}
 			c.enter(&b.all[i])
 		}
 	}

@@ -62,6 +62,8 @@ type conn struct {
 	pendingBytes int
 	expired      int // how many of them have expired
 
+	once once
+
 	// What is about to be sent: see Options.Batch.
 	batches       []batch
 	gathered      int
@@ -80,7 +82,9 @@ func (c *conn) String() string { return "writer " + c.w.o.Name + " nsqd " + c.ad
 
 // dial connects. DNS is asked each time.
 func (c *conn) dial() {
-	c.client = client.Dial(c.w.loop, c.addr, c.w.o.Client, c)
+	o := c.w.o.Client
+	o.Publisher = c.once.id
+	c.client = client.Dial(c.w.loop, c.addr, o, c)
 }
 
 // wanted says whether the nsqd is to be connected.
@@ -100,7 +104,12 @@ func (c *conn) hasRoom() bool {
 }
 
 // send writes p and enters it among the pending.
-func (c *conn) send(p *publish) {
+func (c *conn) send(p *publish) { c.sendAs(p, c.once.number(p.messages())) }
+
+// sendAs is send with a number, or none.
+func (c *conn) sendAs(p *publish, number uint64) {
+	p.number = number
+	c.client.Number(number)
 	switch p.kind {
 	case kindPub:
 		c.client.Publish(p.topic, p.body)
@@ -149,6 +158,7 @@ func (c *conn) take() publish {
 // the next one's is, as its start; 0 when there is none. Their places stay: the
 // late answer must not be taken for another's.
 func (c *conn) expire(startedBefore int64) (next int64) {
+	next = c.expireUnsure(startedBefore)
 	var err error
 	for i := range c.pending.len() {
 		p := c.pending.at(i)
@@ -187,6 +197,7 @@ func (c *conn) OnReady(*client.Conn) {
 	c.failing, c.hopeless = false, false
 	c.connects++
 	w.setReady()
+	c.ask()
 	c.log.Info("connected", "version", c.client.Info().Version)
 	w.answerReadies()
 	w.atTurnEnd()
@@ -268,6 +279,9 @@ func (c *conn) OnClose(err error) {
 		err = client.ErrClosed
 	}
 	c.onLoss(wasReady, err)
+	if w.leaving || c.hopeless {
+		c.endUnsure(notSentAfter(client.ErrNotConnected, err))
+	}
 	w.failPointless()
 	w.answerReadies()
 	w.atTurnEnd()

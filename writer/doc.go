@@ -38,7 +38,8 @@
 // those that Options.Lookupds name; addresses can be added and removed at any
 // time. An nsqd that has failed a publish gets one at a time until it confirms
 // one. [Retry] says which publishes are tried again: by default those that
-// provably no nsqd has. [Writer.PublishAll] publishes to several at once.
+// provably no nsqd has; [RetryOnce] has nsqd-lite tell what else it has not.
+// [Writer.PublishAll] publishes to several at once.
 //
 // # Callbacks
 //

@@ -145,7 +145,7 @@ func (w *Writer) find(addr string) *conn {
 
 // add makes the nsqd of an address that has none, and dials it.
 func (w *Writer) add(addr string) *conn {
-	c := &conn{w: w, addr: addr, log: w.log.With("nsqd", addr), down: w.now()}
+	c := &conn{w: w, addr: addr, log: w.log.With("nsqd", addr), down: w.now(), once: w.newOnce()}
 	c.redial = backoff.NewReconnect(backoff.ReconnectOptions{
 		Initial: w.o.ReconnectDelay,
 		Max:     w.o.MaxReconnectDelay,
@@ -173,6 +173,7 @@ func (w *Writer) forget(c *conn) {
 		c.timer.Stop()
 	}
 	w.conns = slices.DeleteFunc(w.conns, func(o *conn) bool { return o == c })
+	c.endUnsure(notSentAfter(client.ErrNotConnected, c.err))
 	w.failPointless()
 	w.atTurnEnd()
 }

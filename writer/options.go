@@ -244,8 +244,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("LookupdPollJitter %v: want 0 to 1, or negative for none", o.LookupdPollJitter)
 	case o.Policy != RoundRobin && o.Policy != Sticky && o.Policy != Nearest:
 		return fmt.Errorf("Policy %q: want %q, %q or %q", o.Policy, RoundRobin, Sticky, Nearest)
-	case o.Retry != RetryUnsent && o.Retry != RetryUnknown && o.Retry != RetryNone:
-		return fmt.Errorf("Retry %q: want %q, %q or %q", o.Retry, RetryUnsent, RetryUnknown, RetryNone)
+	case o.Retry != RetryUnsent && o.Retry != RetryOnce && o.Retry != RetryUnknown && o.Retry != RetryNone:
+		return fmt.Errorf("Retry %q: want %q, %q, %q or %q", o.Retry, RetryUnsent, RetryOnce, RetryUnknown, RetryNone)
 	}
 	return nil
 }

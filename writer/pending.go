@@ -26,6 +26,7 @@ type publish struct {
 	start  int64  // when the loop took it up: Writer.now
 	sent   int64  // when it was sent last
 	seq    uint64 // the how manieth that the loop took up: see Flush
+	number uint64 // that it, or its first message, was sent with last; 0: none
 	done   func(Result)
 	wait   *waiter // of PublishSync, and of PublishWait until there is room; nil otherwise
 	copies *copies // of PublishAll; nil otherwise

@@ -20,6 +20,16 @@ const (
 	// (client.ErrPubFailed, client.ErrDPubFailed).
 	RetryUnsent Retry = "unsent"
 
+	// RetryOnce tries those as well whose outcome is unknown because the
+	// connection broke, on the same nsqd, if that is an nsqd-lite that
+	// remembers this Writer: it stores what it has not, and confirms what it
+	// has. So each message is stored once, and its outcome is known. While
+	// that nsqd is away they wait, also with FailFast. They stay Unknown when
+	// their Timeout ends before that, when nsqd has forgotten (it was
+	// restarted, a fsync of it has failed, or it has seen nothing of the
+	// Writer for ten minutes), and on the original nsqd.
+	RetryOnce Retry = "once"
+
 	// RetryUnknown tries those as well whose outcome is unknown because the
 	// connection broke. Such messages may be stored more than once. The
 	// publish is Confirmed when its last try is, and Unknown otherwise.
@@ -73,10 +83,13 @@ func (c *conn) lose(err error) {
 // tryAgain is what follows a try of p that has come to err: another one, or the
 // end.
 func (w *Writer) tryAgain(p *publish, err error) {
+	if p.at.holds(p, err) {
+		return
+	}
 	again := false
 	switch OutcomeOf(err) {
 	case NotSent:
-		again = w.o.Retry != RetryNone
+		again = w.o.Retry != RetryNone && !(p.maybe && w.o.Retry == RetryOnce) // which may not move
 	case Unknown:
 		again = w.o.Retry == RetryUnknown
 	}

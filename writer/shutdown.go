@@ -83,6 +83,11 @@ func (w *Writer) onLoopShutdown(done func()) {
 	w.leaving = true
 	w.closeMailbox()
 	w.failPointless()
+	for _, c := range w.conns {
+		if c.client == nil {
+			c.endUnsure(notSentAfter(client.ErrNotConnected, c.err))
+		}
+	}
 	w.whenDrained(func() {
 		w.close()
 		done()
@@ -123,6 +128,7 @@ func (w *Writer) close() {
 	w.failWaiting(errClosed)
 	for _, c := range w.conns {
 		c.lose(unknown(c.addr, ErrClosed))
+		c.endUnsure(errClosed)
 		c.stop()
 	}
 	for _, answer := range w.readies {

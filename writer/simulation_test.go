@@ -44,9 +44,10 @@ func TestWriter_Simulation(t *testing.T) {
 		sum.again += one.again
 		sum.twice += one.twice
 		sum.batches += one.batches
+		sum.repeats += one.repeats
 	}
-	t.Logf("%d seeds: confirmed %d, rejected %d, not sent %d, unknown %d; %d copies; %d tried again, %d messages stored more than once by RetryUnknown; %d batches",
-		runs, sum.outcomes[0], sum.outcomes[1], sum.outcomes[2], sum.outcomes[3], sum.copies, sum.again, sum.twice, sum.batches)
+	t.Logf("%d seeds: confirmed %d, rejected %d, not sent %d, unknown %d; %d copies; %d tried again, %d messages stored more than once by RetryUnknown, %d known again; %d batches",
+		runs, sum.outcomes[0], sum.outcomes[1], sum.outcomes[2], sum.outcomes[3], sum.copies, sum.again, sum.twice, sum.repeats, sum.batches)
 	if *simSeed != 0 {
 		return
 	}
@@ -55,7 +56,7 @@ func TestWriter_Simulation(t *testing.T) {
 			t.Errorf("no publish was ever %v: the simulation does not reach it", writer.Outcome(i))
 		}
 	}
-	if sum.copies == 0 || sum.again == 0 || sum.twice == 0 || sum.batches == 0 {
+	if sum.copies == 0 || sum.again == 0 || sum.twice == 0 || sum.repeats == 0 || sum.batches == 0 {
 		t.Error("the simulation does not reach everything")
 	}
 }
@@ -64,6 +65,7 @@ func TestWriter_Simulation(t *testing.T) {
 type tally struct {
 	outcomes                      [4]int
 	copies, again, twice, batches int
+	repeats                       int // messages that an nsqd knew again
 }
 
 const simTimeout = 5 * time.Second
@@ -92,12 +94,13 @@ func simulate(t *testing.T, seed uint64) tally {
 	for i := range 1 + r.IntN(3) {
 		nsqds = append(nsqds, address(i))
 		s.s = append(s.s, s.mock(i))
+		s.s[i].Token = []string{"", "first"}[min(r.IntN(4), 1)] // most are nsqd-lites
 		s.behave(s.s[i], address(i))
 	}
 	s.o = writer.Options{
 		NSQDs: nsqds, Timeout: simTimeout, Window: 1 + r.IntN(50), MaxPending: 20 + r.IntN(500),
 		Policy:  []writer.Policy{writer.RoundRobin, writer.Sticky, writer.Nearest}[r.IntN(3)],
-		Retry:   []writer.Retry{writer.RetryUnsent, writer.RetryUnknown, writer.RetryNone}[r.IntN(3)],
+		Retry:   []writer.Retry{writer.RetryUnsent, writer.RetryOnce, writer.RetryUnknown, writer.RetryNone}[r.IntN(4)],
 		Batch:   r.IntN(3) * r.IntN(20),
 		MaxWait: time.Duration(r.IntN(2)) * 3 * time.Second,
 	}
@@ -229,6 +232,7 @@ func (s *sim) check() {
 		}
 	}
 	for _, nsqd := range s.s {
+		s.repeats += nsqd.Repeats
 		for _, p := range nsqd.Published {
 			if _, ok := s.issued[p.Body]; !ok && p.Body[len(p.Body)-1] != '\'' {
 				s.t.Errorf("an nsqd has %q, which nobody published", p.Body)
@@ -262,7 +266,7 @@ func (s *sim) behave(nsqd *mocknsqd.NSQD, addr string) {
 			return true
 		case 2: // some of it, or all of it, is kept
 			c.Take(cmd)
-			if cmd.Verb == wire.MPub {
+			if cmd.Verb == wire.MPub && cmd.Number == 0 { // else nsqd-lite, which takes all or none
 				kept := len(nsqd.Published) - before
 				nsqd.Published = nsqd.Published[:before+s.server.Rand().IntN(kept+1)]
 			}
@@ -321,7 +325,10 @@ func (s *sim) trouble() {
 		s.server.After(time.Duration(r.IntN(4000))*time.Millisecond, func() {
 			s.down[i] = false
 			again := s.mock(i)
-			again.Published = nsqd.Published
+			again.Published, again.Repeats = nsqd.Published, nsqd.Repeats
+			if nsqd.Token != "" {
+				again.Token = nsqd.Token + "+"
+			}
 			s.s[i] = again
 			s.behave(again, address(i))
 		})

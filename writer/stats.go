@@ -84,7 +84,7 @@ func (w *Writer) stats() Stats {
 			Direct:    c.direct,
 			Ready:     c.ready,
 			Suspect:   c.suspect,
-			Pending:   c.pending.len() - c.expired,
+			Pending:   c.pending.len() - c.expired + len(c.once.unsure),
 			Confirmed: c.confirmed,
 			Connects:  c.connects,
 			Fastest:   c.pace.fastest(),

@@ -10,6 +10,7 @@ package mocknsqd
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
@@ -47,6 +48,11 @@ type NSQD struct {
 	// Identify answers IDENTIFY: IdentifyReply, "OK", or anything else.
 	Identify string
 
+	// Token, when not empty, is the answer to those who want to be remembered
+	// as a publisher, as nsqd-lite's: of what they number, nothing is stored
+	// twice. Forget changes it.
+	Token string
+
 	// Quiet keeps no record of commands and messages, for measurements.
 	Quiet bool
 
@@ -54,7 +60,9 @@ type NSQD struct {
 	Published []Published // every message published, in order of execution
 	Conns     []*Conn     // open connections, in order of arrival
 	Accepted  int         // connections ever
+	Repeats   int         // messages that it was sent and had already: see Token
 
+	marks    map[string]uint64 // the highest number stored, by publisher and topic
 	listener loop.Listener
 }
 
@@ -78,6 +86,10 @@ func (s *NSQD) Stop() {
 	s.listener.Close()
 	s.Cut()
 }
+
+// Forget makes the mock remember no publisher, and then those who connect, with
+// another token.
+func (s *NSQD) Forget(token string) { s.Token, s.marks = token, nil }
 
 // Cut cuts all connections.
 func (s *NSQD) Cut() {
@@ -126,13 +138,14 @@ type Conn struct {
 	Commands []string // as NSQD.Commands, of this connection
 	Closed   bool     // the connection is gone
 
-	conn     loop.Conn
-	magic    bool
-	upgraded bool // the command that runs has put a layer on
-	closing  bool // a fatal error was sent: nothing more is executed
-	rules    wire.Rules
-	progress wire.Progress
-	cmd      wire.Command
+	conn      loop.Conn
+	publisher string // as whom it is remembered
+	magic     bool
+	upgraded  bool // the command that runs has put a layer on
+	closing   bool // a fatal error was sent: nothing more is executed
+	rules     wire.Rules
+	progress  wire.Progress
+	cmd       wire.Command
 }
 
 // OnOpen implements loop.Handler.
@@ -193,7 +206,7 @@ func (c *Conn) exec(cmd *wire.Command) {
 	}
 	switch cmd.Verb {
 	case wire.Identify:
-		c.Respond(s.Identify)
+		c.Respond(c.identify(cmd))
 	case wire.Auth:
 		c.Respond(AuthReply)
 	case wire.Pub, wire.MPub, wire.DPub:
@@ -208,6 +221,17 @@ func (c *Conn) exec(cmd *wire.Command) {
 	}
 }
 
+// identify is the answer to IDENTIFY.
+func (c *Conn) identify(cmd *wire.Command) string {
+	s := c.Server
+	q, err := wire.DecodeIdentify(cmd.Body)
+	if err != nil || q.LitePublisher == "" || s.Token == "" {
+		return s.Identify
+	}
+	c.publisher, c.rules.Numbered = q.LitePublisher, true
+	return strings.TrimSuffix(s.Identify, "}") + `,"lite_publisher":"` + s.Token + `"}`
+}
+
 // Take records the messages of a publish without answering it.
 func (c *Conn) Take(cmd *wire.Command) {
 	s := c.Server
@@ -215,6 +239,9 @@ func (c *Conn) Take(cmd *wire.Command) {
 		return
 	}
 	if cmd.Verb != wire.MPub {
+		if !c.fresh(cmd, 0) {
+			return
+		}
 		m := Published{Topic: string(cmd.Topic), Body: string(cmd.Body)}
 		if cmd.Verb == wire.DPub { // for a PUB the field is left from another command
 			m.Delay = cmd.Delay
@@ -223,13 +250,34 @@ func (c *Conn) Take(cmd *wire.Command) {
 		return
 	}
 	batch := *cmd // NextMessage consumes the command's body
-	for {
+	for i := uint64(0); ; i++ {
 		body, ok := batch.NextMessage()
 		if !ok {
 			return
 		}
+		if !c.fresh(cmd, i) {
+			continue
+		}
 		s.Published = append(s.Published, Published{Topic: string(cmd.Topic), Body: string(body)})
 	}
+}
+
+// fresh says whether the i-th message of a publish was not stored before, and
+// that it is now.
+func (c *Conn) fresh(cmd *wire.Command, i uint64) bool {
+	if c.publisher == "" {
+		return true
+	}
+	s, key, number := c.Server, c.publisher+" "+string(cmd.Topic), cmd.Number+i
+	if number <= s.marks[key] {
+		s.Repeats++
+		return false
+	}
+	if s.marks == nil {
+		s.marks = map[string]uint64{}
+	}
+	s.marks[key] = number
+	return true
 }
 
 // OK answers "OK".
@@ -312,18 +360,21 @@ func (c *Conn) Hear() {
 
 // Line is a command as one line of text.
 func Line(cmd *wire.Command) string {
-	v := cmd.Verb.String()
+	v, topic := cmd.Verb.String(), string(cmd.Topic)
+	if cmd.Number != 0 {
+		topic += fmt.Sprint(" #", cmd.Number)
+	}
 	switch cmd.Verb {
 	case wire.Identify, wire.Auth:
 		return v + " " + string(cmd.Body)
 	case wire.Sub:
 		return fmt.Sprintf("%s %s %s", v, cmd.Topic, cmd.Channel)
 	case wire.Pub:
-		return fmt.Sprintf("%s %s %s", v, cmd.Topic, cmd.Body)
+		return fmt.Sprintf("%s %s %s", v, topic, cmd.Body)
 	case wire.MPub:
-		return fmt.Sprintf("%s %s %d", v, cmd.Topic, cmd.Count)
+		return fmt.Sprintf("%s %s %d", v, topic, cmd.Count)
 	case wire.DPub:
-		return fmt.Sprintf("%s %s %d %s", v, cmd.Topic, cmd.Delay.Milliseconds(), cmd.Body)
+		return fmt.Sprintf("%s %s %d %s", v, topic, cmd.Delay.Milliseconds(), cmd.Body)
 	case wire.Rdy:
 		return fmt.Sprintf("%s %d", v, cmd.Count)
 	case wire.Fin, wire.Touch:
