@@ -30,6 +30,10 @@ var mutants = []mutant{
 	// What is delivered, and how often.
 	{"a message is stored twice", "server/command.go",
 		"p.t.append(now, due, cmd.Body)\n", "p.t.append(now, due, cmd.Body)\n\tif now%7 == 0 {\n\t\tp.t.append(now, due, cmd.Body)\n\t}\n", 1000, 0},
+	{"a repeated publish is stored again", "server/mark.go",
+		"case m == nil || cmd.Number > m.last.number:", "case m == nil || cmd.Number > 0:", 20000, 0},
+	{"a number stays when its message is taken back", "server/topic.go",
+		"\t\tt.lowerMarks()\n", "", 20000, 0},
 	{"the first channel misses what has waited", "server/journal/journal.go",
 		"options: o, read: j.front}", "options: o, read: j.end}", 5000, 0},
 	{"one message too many is finished", "server/journal/cursorlog.go",

@@ -220,6 +220,7 @@ func makePlan(seed uint64) *plan {
 		return p
 	}
 	p.makeMore(chance{rand.New(rand.NewPCG(seed, 0x6d6f7265))})
+	p.makeOnce(chance{rand.New(rand.NewPCG(seed, 0x6f6e6365))})
 	return p
 }
 
@@ -368,6 +369,19 @@ func (p *plan) step(c chance, kind stepKind) step {
 		at: time.Duration(c.Float64() * float64(p.chaos)), kind: kind,
 		nsqd: c.IntN(p.nsqds), topic: pick(c, p.topics...), channel: pick(c, p.channels...),
 		last: c.seconds(0.05, 6), draw: c.Uint64(),
+	}
+}
+
+// makeOnce has half of the Writers that have the default try again what nsqd knows
+// again. The model holds them to what it holds the default to: no message of
+// theirs is on an nsqd twice, as every delivery of it there has the same id.
+func (p *plan) makeOnce(c chance) {
+	for i := range p.apps {
+		for j := range p.apps[i].writers {
+			if w := &p.apps[i].writers[j]; w.retry == "" && c.one(0.5) {
+				w.retry = writer.RetryOnce
+			}
+		}
 	}
 }
 
