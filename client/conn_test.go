@@ -185,6 +185,8 @@ func TestConn_IdentifyReply(t *testing.T) {
 			Negotiated: true, Version: "0.9", MaxRdyCount: 7, MsgTimeout: 3 * time.Second, MaxMsgTimeout: 5 * time.Second,
 			HeartbeatInterval: 30 * time.Second, SampleRate: 3,
 		}},
+		{`{"lite_publisher":"token"}`, client.Info{Negotiated: true, MaxRdyCount: 2500, MsgTimeout: time.Minute, MaxMsgTimeout: 15 * time.Minute,
+			HeartbeatInterval: 30 * time.Second, Publisher: "token"}},
 		{`{}`, client.Info{Negotiated: true, MaxRdyCount: 2500, MsgTimeout: time.Minute, MaxMsgTimeout: 15 * time.Minute, HeartbeatInterval: 30 * time.Second}},
 	} {
 		w := newWorld(t, 1)
@@ -331,6 +333,13 @@ func TestConn_CommandBytes(t *testing.T) {
 		c.Publish("t", []byte("ü"))
 		c.MultiPublish("t", [][]byte{[]byte("a"), []byte("bc")})
 		c.DeferredPublish("t", time.Second, []byte("d"))
+		c.Number(7)
+		c.Publish("t", []byte("e"))
+		c.Number(8)
+		c.MultiPublish("t", [][]byte{[]byte("f")})
+		c.Number(9)
+		c.DeferredPublish("t", time.Second, []byte("g"))
+		c.Publish("t", []byte("h")) // without one
 		c.StartClose()
 		c.StartClose()
 	})
@@ -340,6 +349,10 @@ func TestConn_CommandBytes(t *testing.T) {
 		"PUB t\n\x00\x00\x00\x02ü" +
 		"MPUB t\n\x00\x00\x00\x0f\x00\x00\x00\x02\x00\x00\x00\x01a\x00\x00\x00\x02bc" +
 		"DPUB t 1000\n\x00\x00\x00\x01d" +
+		"PUB t 7\n\x00\x00\x00\x01e" +
+		"MPUB t 8\n\x00\x00\x00\x09\x00\x00\x00\x01\x00\x00\x00\x01f" +
+		"DPUB t 1000 9\n\x00\x00\x00\x01g" +
+		"PUB t\n\x00\x00\x00\x01h" +
 		"CLS\n"
 	if got := string(p.got); got != want {
 		t.Errorf("got  %q\nwant %q", got, want)

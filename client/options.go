@@ -36,10 +36,10 @@ type Options struct {
 
 	// Publisher, 16 lower-case hexadecimal digits, is whom nsqd-lite is to
 	// remember the publishes of this connection as, so that it knows again
-	// what it has already: see Info.Publisher and Conn.Number. No two
-	// connections that are open at a time may have the same; of one address,
-	// nsqd-lite ends the older. A Writer sets it by itself, to what its Retry
-	// needs. The original nsqd ignores it. "" means nobody.
+	// what it has already: see Info.Publisher and Conn.Number. It is for one
+	// connection at a time: nsqd-lite ends the older of two. A Writer sets it
+	// by itself, as its Retry needs it, and a Reader has no use for it. The
+	// original nsqd ignores it. "" means nobody.
 	Publisher string
 
 	// HeartbeatInterval is how often nsqd asks for a sign of life. Two

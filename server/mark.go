@@ -10,10 +10,11 @@ import (
 // what became of it then.
 var errDoubtful = fmt.Errorf("%w: published before, and a fsync has failed or the topic was deleted since", errMayBeKept)
 
-// mark is how far a topic has what a publisher has numbered. One number tells,
-// because the numbers on a connection rise, and a publisher that connects again
-// sends first what it has no answer to: what is not above the mark is here, or
-// was refused, or is of a connection that has ended.
+// mark is how far a topic has what a publisher has numbered. One number tells:
+// the numbers on a connection rise, nothing is carried out behind a publish that
+// is refused, and a publisher that connects again sends first what it has no
+// answer to. So of what is not above the mark, all that may still be asked for is
+// here.
 //
 // What a generation adds is taken back when that cannot be written, so there is
 // a second number, of what was there before.
