@@ -29,7 +29,7 @@ var errSuperseded = errors.New("the publisher has connected again")
 
 // publisher is a client that numbers what it publishes, so that the server
 // knows again what it has already. It is remembered in memory alone: a restart
-// forgets it, and so does whoever answers its next IDENTIFY with another token.
+// forgets it. Another token in the answer to its next IDENTIFY tells it so.
 type publisher struct {
 	id      string
 	token   string
