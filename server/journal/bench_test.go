@@ -169,3 +169,16 @@ func takeSome(b *testing.B, c *journal.Cursor, n int) {
 		}
 	}
 }
+
+// BenchmarkRewrite begins a new cursor file while a million messages are
+// deferred. The server does nothing else meanwhile.
+func BenchmarkRewrite(b *testing.B) {
+	j := filled(b, journal.Options{FS: journal.OSDir(filepath.Join(b.TempDir(), "t")), NeverSync: true}, 1_000_000, 1<<60)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		if err := j.Rewrite(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

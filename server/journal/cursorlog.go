@@ -314,7 +314,8 @@ func (l *eventLog) write(j *Journal) error {
 		}
 		l.file = f
 	}
-	b := sealBlock(l.block[:0], j.end, l.buf)
+	b := append(beginBlock(l.block[:0], j.end), l.buf...)
+	sealBlock(b)
 	l.block = b[:0]
 	if cap(b) > bufferKept {
 		l.block = nil
@@ -341,17 +342,17 @@ func (l *eventLog) written(j *Journal) {
 	}
 }
 
-// sealBlock appends a block of events.
-func sealBlock(dst []byte, end place, events []byte) []byte {
-	start := len(dst)
+// beginBlock appends the beginning of a block; its events follow.
+func beginBlock(dst []byte, end place) []byte {
 	dst = append(dst, 0, 0, 0, 0, 0, 0, 0, 0) // blockHeader
 	dst = binary.AppendUvarint(dst, end.seq)
-	dst = binary.AppendUvarint(dst, uint64(end.pos))
-	dst = append(dst, events...)
-	b := dst[start:]
-	binary.LittleEndian.PutUint32(b[4:], uint32(len(b)-blockHeader))
-	binary.LittleEndian.PutUint32(b, crc32.Checksum(b[4:], castagnoli))
-	return dst
+	return binary.AppendUvarint(dst, uint64(end.pos))
+}
+
+// sealBlock writes the header of block, which ends with its last event.
+func sealBlock(block []byte) {
+	binary.LittleEndian.PutUint32(block[4:], uint32(len(block)-blockHeader))
+	binary.LittleEndian.PutUint32(block, crc32.Checksum(block[4:], castagnoli))
 }
 
 // rewrite begins a new generation of the file with a snapshot. The old one
@@ -361,8 +362,9 @@ func (l *eventLog) rewrite(j *Journal) error {
 	l.frontDirty = false // the snapshot says it
 	next := l.generation + 1
 	temp, name := cursorName(next)+tempSuffix, cursorName(next)
-	b := appendHeader(nil, cursorMagic, 0, j.firstSeq)
-	b = sealBlock(b, j.end, j.appendSnapshot(nil))
+	b := appendHeader(make([]byte, 0, j.snapshotSize()), cursorMagic, 0, j.firstSeq)
+	b = j.appendSnapshot(beginBlock(b, j.end))
+	sealBlock(b[fileHeader:])
 	f, err := j.fs.Open(temp, true)
 	if err == nil {
 		if _, err = f.WriteAt(b, 0); err == nil {
@@ -402,6 +404,17 @@ func (l *eventLog) rewrite(j *Journal) error {
 		l.outdated = nil
 	}
 	return nil
+}
+
+// snapshotSize is how long a cursor file with a snapshot will be, about. It
+// may have many megabytes, which are not to be copied as they grow.
+func (j *Journal) snapshotSize() int {
+	const cursorSize, messageSize = 128, 24 // with positions of terabytes
+	n := fileHeader + cursorSize + messageSize*j.committedDeferrals()
+	for _, c := range j.cursors {
+		n += cursorSize + messageSize*c.out.len()
+	}
+	return n
 }
 
 // appendSnapshot appends the events that make the present state.

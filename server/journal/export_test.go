@@ -5,3 +5,6 @@ package journal
 func SetLogLimits(j *Journal, rewriteAt, kept int64) {
 	j.events.rewriteAt, j.events.kept = rewriteAt, kept
 }
+
+// Rewrite begins a new cursor file.
+func (j *Journal) Rewrite() error { return j.events.rewrite(j) }
