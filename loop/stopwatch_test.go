@@ -15,8 +15,8 @@ func TestOnCallback_HearsOfEach(t *testing.T) {
 	l := start(t, loop.Options{OnCallback: func(d time.Duration) { took <- d }})
 	onLoop(t, l, func() {})
 	const long = 30 * time.Millisecond
-	began := time.Now()
 	onLoop(t, l, func() {
+		began := time.Now()
 		for time.Since(began) < long { // it holds the loop
 		}
 	})

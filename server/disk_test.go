@@ -166,6 +166,31 @@ func TestSync_AlwaysAnswersAfterTheFsync(t *testing.T) {
 	w.l.slow = false
 }
 
+// A fsync that fails may drop what was written while it waited, too, and no later
+// one would bring that back: all of it is refused.
+func TestSync_WhatCameDuringAFsyncThatFailsIsRefused(t *testing.T) {
+	d, o := onDisk(t, Options{Sync: SyncAlways})
+	w := newWorld(t, o)
+	w.publish("t", "first")
+	w.l.slow = true
+	for _, body := range []string{"before", "meanwhile"} { // the second one is not of the fsync's round
+		p := w.dial()
+		p.pub("t", body)
+		defer func() {
+			if got := p.frames(); len(got) != 1 || !strings.HasPrefix(got[0], "E_PUB_FAILED PUB failed the message may be kept") {
+				t.Errorf("%s: answered %q, want E_PUB_FAILED", body, got)
+			}
+		}()
+	}
+	d.Fail(failing("sync", errFull))
+	w.l.work()
+	d.Fail(nil)
+	w.l.slow = false
+	w.l.work()
+	w.offer()
+	w.publish("t", "later")
+}
+
 // A client is not given up for a silence that is the disk's.
 func TestSync_SlowDiskDoesNotCostTheConnection(t *testing.T) {
 	_, o := onDisk(t, Options{Sync: SyncAlways})

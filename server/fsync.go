@@ -170,19 +170,23 @@ func (f *fsync) done(part []fsyncJob) {
 
 // finishJob tells the publishers what has become of their messages. A fsync
 // that failed is not tried again: the system may have dropped the pages, and
-// would then report success. Its publishers are told, and must publish again.
+// would then report success. Its publishers are told, and must publish again,
+// and so are those of what was written while it ran, which may be among what was
+// dropped.
 func (f *fsync) finishJob(job *fsyncJob) {
 	t := job.t
 	t.syncing = false
 	if t.deleted {
 		return
 	}
+	settled := job.generation
 	if job.err != nil {
+		settled = t.generation
 		f.s.noteWrite(job.err)
-		t.doubtMarks(t.durable, job.generation)
-		f.s.turn.fail(t, t.durable, job.generation, job.err)
+		t.doubtMarks(t.durable, settled)
+		f.s.turn.fail(t, t.durable, settled, job.err)
 	}
-	t.durable = max(t.durable, job.generation)
+	t.durable = max(t.durable, settled)
 }
 
 // now forces t to the disk and waits, for the rare change that an operator

@@ -26,7 +26,8 @@ type model struct {
 // nodeModel is what is known of an nsqd and its disk.
 type nodeModel struct {
 	downs    []span
-	kills    []time.Time                 // of those, the ones out of order
+	kills    []time.Time // of those, the ones out of order
+	slow     []slowness
 	cuts     []time.Time                 // when it lost power, and may have lost what was confirmed
 	channels map[[2]string]*channelModel // by topic and channel; a topic by its own
 	drops    []span                      // when a fsync may have failed, and what it covers
@@ -266,12 +267,35 @@ func (m *model) lostSince(x *nodeModel, at time.Time) time.Time {
 	case server.SyncInterval:
 		since = since.Add(-time.Second - slack)
 	}
+	for _, w := range x.slow {
+		if !at.Before(w.from) && !at.After(w.to) && since.After(w.since(at)) {
+			since = w.since(at)
+		}
+	}
 	for _, w := range x.weak {
 		if w.from.Before(since) && !w.to.Before(since) {
 			since = w.from
 		}
 	}
 	return since
+}
+
+// slowness is a time in which each fsync takes long.
+type slowness struct {
+	span
+	lasts time.Duration
+}
+
+// since is since when a power cut at a time may take what was confirmed: the
+// fsync that is due a second after that waits for the one before it.
+func (w *slowness) since(at time.Time) time.Time { return at.Add(-time.Second - slack - 2*w.lasts) }
+
+// syncIsSlow is told of disks whose fsyncs take so long, for a while.
+func (m *model) syncIsSlow(n *node, lasts, during time.Duration) {
+	if m.s.plan.sync == server.SyncInterval {
+		x := m.of(n)
+		x.slow = append(x.slow, slowness{span{m.now(), m.now().Add(during + 2*lasts + time.Second)}, lasts})
+	}
 }
 
 // syncMayFail is told of disks that fail: of what was confirmed in the interval

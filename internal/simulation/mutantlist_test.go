@@ -13,7 +13,7 @@ var mutants = []mutant{
 	{"OK though the disk is full", "server/topic.go",
 		"t.s.turn.fail(t, t.generation, t.generation+1, err)", "", 1000, 0},
 	{"OK though the fsync has failed", "server/fsync.go",
-		"f.s.turn.fail(t, t.durable, job.generation, job.err)", "", 20000, 0},
+		"f.s.turn.fail(t, t.durable, settled, job.err)", "", 20000, 0},
 	{"the directory is not synced", "server/journal/close.go",
 		"if names {\n\t\t\tnote(fs.SyncDir())\n\t\t}", "_ = names", 1000, 0},
 	{"sealed segments are not synced", "server/journal/close.go",

@@ -239,6 +239,7 @@ func (n *node) fails(st step) {
 	case slowDisk:
 		if n.loop != nil {
 			n.loop.slow, n.loop.by = n.loop.Now().Add(st.last), time.Duration(st.n)*20*time.Millisecond
+			n.s.model.syncIsSlow(n, n.loop.by, st.last)
 		}
 		return
 	}

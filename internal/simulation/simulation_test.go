@@ -179,6 +179,9 @@ var regressions = []struct {
 	{24397, "one message in flight over three nsqds was given too little time"},
 	{95448, "the directory of a topic that was made before a kill was lost with the power after it"},
 	{60811, "a channel that was made at the moment of a publish counted as made before it"},
+	{3585490, "a fsync that took long counted as done"},
+	{3621992, "what was written while a fsync waited that failed was confirmed by the next one, and dropped"},
+	{3624837, "the same"},
 	{18045, "a cursor file whose fsync had failed was believed to be durable after the next one"},
 }
 
