@@ -28,7 +28,8 @@ type nodeModel struct {
 	downs    []span
 	kills    []time.Time // of those, the ones out of order
 	slow     []slowness
-	cuts     []time.Time                 // when it lost power, and may have lost what was confirmed
+	powers   []time.Time                 // when it lost power
+	cuts     []time.Time                 // of those, when it may have lost what was confirmed
 	channels map[[2]string]*channelModel // by topic and channel; a topic by its own
 	drops    []span                      // when a fsync may have failed, and what it covers
 	rotted   map[string]time.Time        // topics whose files were damaged, and when last
@@ -228,6 +229,9 @@ func (m *model) down(n *node, began time.Time, how stepKind) {
 		x.kills = append(x.kills, m.now())
 	}
 	promised := m.s.plan.sync == server.SyncAlways
+	if power {
+		x.powers = append(x.powers, m.now())
+	}
 	if power && !promised {
 		x.cuts = append(x.cuts, m.now())
 		lost := m.lostSince(x, began)

@@ -182,6 +182,7 @@ var regressions = []struct {
 	{3585490, "a fsync that took long counted as done"},
 	{3621992, "what was written while a fsync waited that failed was confirmed by the next one, and dropped"},
 	{3624837, "the same"},
+	{3498559, "a depth that a power cut made too low for a while counted as wrong, where every message was promised"},
 	{18045, "a cursor file whose fsync had failed was believed to be durable after the next one"},
 }
 

@@ -94,7 +94,7 @@ func (m *model) checkChannel(n *node, t server.TopicStats, ch server.ChannelStat
 func (m *model) hidden(n *node, topic string) int {
 	x := m.of(n)
 	last := x.rotted[topic]
-	for _, cut := range x.cuts {
+	for _, cut := range x.powers {
 		if cut.After(last) {
 			last = cut
 		}
