@@ -43,6 +43,10 @@ var (
 	// ErrTLSRefused says that TLS was asked for and the server has none.
 	ErrTLSRefused = errors.New("the server does not offer TLS: give it a certificate, or set AllowPlaintext")
 
+	// ErrChecksumRefused says that Options.Checksum was set and the server
+	// has neither TLS nor snappy.
+	ErrChecksumRefused = errors.New("the server offers neither TLS nor snappy, and so no checksums: let it, or do without Checksum")
+
 	// ErrAuthRequired says that the server asks for a secret and there is
 	// none.
 	ErrAuthRequired = errors.New("the server requires AUTH: set AuthSecret")

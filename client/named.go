@@ -23,6 +23,7 @@ var named = option.Table[Options]{
 	"output_buffer_timeout": option.Duration(func(o *Options) *time.Duration { return &o.OutputBufferTimeout }),
 	"sample_rate":           option.Number(func(o *Options) *int { return &o.SampleRate }),
 	"snappy":                option.Bool(func(o *Options) *bool { return &o.Snappy }),
+	"checksum":              option.Bool(func(o *Options) *bool { return &o.Checksum }),
 	"deflate":               option.Bool(func(o *Options) *bool { return &o.Deflate }),
 	"deflate_level":         option.Number(func(o *Options) *int { return &o.DeflateLevel }),
 	"dial_timeout":          option.Duration(func(o *Options) *time.Duration { return &o.DialTimeout }),

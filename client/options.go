@@ -84,6 +84,15 @@ type Options struct {
 	Snappy  bool
 	Deflate bool
 
+	// Checksum has everything after IDENTIFY checked on arrival, at both ends,
+	// so that a bit that flips on the way ends the connection and is never
+	// taken for good. TLS does that by itself; without it Snappy is asked for,
+	// whose chunks bear checksums, and a server that grants neither is
+	// ErrChecksumRefused. The original nsqd passes over a chunk of snappy in
+	// which one certain bit is flipped, as the format has it; nsqd-lite does
+	// not. Deflate has no checksums.
+	Checksum bool
+
 	// DeflateLevel is how hard both sides try, 1 to 9; the server may lower
 	// it. 0 means 6.
 	DeflateLevel int
@@ -197,6 +206,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("SampleRate %d: want 0 to 99", o.SampleRate)
 	case o.Snappy && o.Deflate:
 		return fmt.Errorf("Snappy and Deflate: want one of them at most; nsqd refuses both")
+	case o.Checksum && o.Deflate && !o.onlyTLS():
+		return fmt.Errorf("Checksum and Deflate: want Snappy, or TLS, as deflate has no checksums")
 	case o.DeflateLevel < 1 || o.DeflateLevel > 9:
 		return fmt.Errorf("DeflateLevel %d: want 1 to 9, or 0 for the default", o.DeflateLevel)
 	case o.DialTimeout < 0:
@@ -208,6 +219,12 @@ func (o *Options) check() error {
 	}
 	return nil
 }
+
+// onlyTLS reports whether nothing is said without TLS.
+func (o *Options) onlyTLS() bool { return o.TLSConfig != nil && !o.AllowPlaintext }
+
+// wantsSnappy reports whether to ask for snappy.
+func (o *Options) wantsSnappy() bool { return o.Snappy || o.Checksum && !o.onlyTLS() }
 
 // identify is the body of IDENTIFY for these options.
 func (o *Options) identify() wire.IdentifyRequest {
@@ -224,7 +241,7 @@ func (o *Options) identify() wire.IdentifyRequest {
 		TopologyRegion:     o.TopologyRegion,
 		TopologyZone:       o.TopologyZone,
 		TLSv1:              o.TLSConfig != nil,
-		Snappy:             o.Snappy,
+		Snappy:             o.wantsSnappy(),
 		Deflate:            o.Deflate,
 		LitePublisher:      o.Publisher,
 	}

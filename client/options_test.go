@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"crypto/tls"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,9 @@ func TestOptions_Check(t *testing.T) {
 		{client.Options{HeartbeatInterval: time.Microsecond}, "HeartbeatInterval"},
 		{client.Options{MsgTimeout: -1}, "MsgTimeout"},
 		{client.Options{Snappy: true, Deflate: true}, "Snappy and Deflate:"},
+		{client.Options{Checksum: true, Deflate: true}, "Checksum and Deflate:"},
+		{client.Options{Checksum: true, Deflate: true, TLSConfig: &tls.Config{}}, ""},
+		{client.Options{Checksum: true, Deflate: true, TLSConfig: &tls.Config{}, AllowPlaintext: true}, "Checksum and Deflate:"},
 		{client.Options{Deflate: true, DeflateLevel: 9}, ""},
 		{client.Options{Deflate: true, DeflateLevel: 100}, "DeflateLevel"},
 		{client.Options{DeflateLevel: -1}, "DeflateLevel"},

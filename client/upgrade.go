@@ -37,7 +37,7 @@ func (c *Conn) planUpgrades(r *wire.IdentifyReply) bool {
 		}
 	}
 	switch {
-	case c.o.Snappy && r.Snappy:
+	case c.o.wantsSnappy() && r.Snappy:
 		c.info.Snappy = true
 		c.upgrades = append(c.upgrades, layer.NewSnappy())
 	case c.o.Deflate && r.Deflate:
@@ -47,6 +47,9 @@ func (c *Conn) planUpgrades(r *wire.IdentifyReply) bool {
 			level = c.o.DeflateLevel
 		}
 		c.upgrades = append(c.upgrades, layer.NewDeflate(level))
+	case c.o.Checksum && !c.info.TLS:
+		c.Abort(ErrChecksumRefused)
+		return false
 	case c.o.Snappy || c.o.Deflate:
 		c.log.Warn("server does not offer compression: going on without")
 	}

@@ -176,6 +176,43 @@ func TestUpgrade_RefusedCompressionGoesOn(t *testing.T) {
 	}
 }
 
+// Checksum goes on with TLS or snappy alone, and asks for snappy where TLS is
+// not certain.
+func TestUpgrade_Checksum(t *testing.T) {
+	ca := testcert.New(t, "authority")
+	secure := &tls.Config{RootCAs: ca.Pool()}
+	for _, row := range []struct {
+		name                string
+		o                   client.Options
+		tls, plain          bool // what the server has
+		wantTLS, wantSnappy bool
+		want                error
+	}{
+		{name: "snappy", o: client.Options{Checksum: true}, wantSnappy: true},
+		{name: "neither", o: client.Options{Checksum: true}, plain: true, want: client.ErrChecksumRefused},
+		{name: "TLS", o: client.Options{Checksum: true, TLSConfig: secure}, tls: true, wantTLS: true},
+		{name: "TLS and deflate", o: client.Options{Checksum: true, TLSConfig: secure, Deflate: true}, tls: true, wantTLS: true},
+		{name: "TLS that may be refused", o: client.Options{Checksum: true, TLSConfig: secure, AllowPlaintext: true}, wantSnappy: true},
+		{name: "all refused", o: client.Options{Checksum: true, TLSConfig: secure, AllowPlaintext: true}, plain: true, want: client.ErrChecksumRefused},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(t, 1)
+			u := newUpgrading(t, w)
+			u.plain = row.plain
+			if row.tls {
+				u.tls = &tls.Config{Certificates: []tls.Certificate{ca.Issue("nsqd", "nsqd")}, Time: w.server.Now}
+			}
+			r := dial(t, w, "nsqd:4150", row.o)
+			if !errors.Is(r.err, row.want) || (r.conn.State() == client.StateReady) != (row.want == nil) {
+				t.Fatalf("%v, error %v, want %v", r.conn.State(), r.err, row.want)
+			}
+			if info := r.conn.Info(); row.want == nil && (info.TLS != row.wantTLS || info.Snappy != row.wantSnappy) {
+				t.Errorf("info %+v", info)
+			}
+		})
+	}
+}
+
 // Statement 163, and that a certificate counts only for its name, its
 // authority and its time.
 func TestUpgrade_TLSVersionsAndNames(t *testing.T) {

@@ -36,6 +36,7 @@ func TestReader_RefusedHandshakesBackOff(t *testing.T) {
 			return true
 		}, client.ErrAuthRequired},
 		{"no TLS", client.Options{TLSConfig: &tls.Config{}}, func(*mocknsqd.Conn, *wire.Command) bool { return false }, client.ErrTLSRefused},
+		{"no checksums", client.Options{Checksum: true}, func(*mocknsqd.Conn, *wire.Command) bool { return false }, client.ErrChecksumRefused},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := looptest.Test(t, looptest.Options{})

@@ -118,7 +118,7 @@ func (r *Reader) tend(n *node, permanent bool) {
 // permanent says whether trying again soon is pointless: what nsqd refused, it
 // will refuse again until somebody changes a configuration.
 func permanent(err error) bool {
-	for _, target := range []error{client.ErrHTTPEndpoint, client.ErrTLSRefused, client.ErrAuthRequired} {
+	for _, target := range []error{client.ErrHTTPEndpoint, client.ErrTLSRefused, client.ErrChecksumRefused, client.ErrAuthRequired} {
 		if errors.Is(err, target) {
 			return true
 		}

@@ -293,7 +293,7 @@ func (c *conn) onLoss(wasReady bool, err error) {
 	c.logLoss(wasReady, err)
 	var refused *client.Error
 	c.err = err
-	c.hopeless = errors.Is(err, client.ErrHTTPEndpoint) || errors.Is(err, client.ErrTLSRefused) ||
+	c.hopeless = errors.Is(err, client.ErrHTTPEndpoint) || errors.Is(err, client.ErrTLSRefused) || errors.Is(err, client.ErrChecksumRefused) ||
 		errors.Is(err, client.ErrAuthRequired) || !wasReady && errors.As(err, &refused)
 	w.mail.setError(err)
 	if !wasReady && w.o.OnError != nil {

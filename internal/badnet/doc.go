@@ -4,10 +4,11 @@
 //
 //   - every done runs exactly once, and every blocking call returns
 //   - what was confirmed is handled, what was not sent never is
+//   - what is handled is what was published, to the bit
 //   - when the faults have stopped everything drains
 //
 // Networks delay, throttle, fall silent, close one half, reset in the middle of a
-// frame, refuse, and, inside TLS, flip bits. The same is done on virtual time,
+// frame, refuse, and, where TLS or Checksum is there to notice, flip bits. The same is done on virtual time,
 // where a schedule takes milliseconds. Package simulation breaks more than
 // networks.
 //

@@ -54,9 +54,19 @@ func (s *ledger) missing() (n int) {
 
 var errNotNow = errors.New("not now")
 
-// handle fails now and then. What it handles begins with the id and a space.
+// text is the body of the message id, with n bytes of no use. It ends as it
+// begins, so that nothing can be changed in it, or cut off, unnoticed.
+func text(id string, n int) []byte {
+	return append(append([]byte(id+" "), bytes.Repeat([]byte{'x'}, n)...), id...)
+}
+
+// handle fails now and then. What was not published as it came counts under
+// another name.
 func (s *ledger) handle(m *reader.Message) error {
-	id, _, _ := bytes.Cut(m.Body, []byte(" "))
+	id, rest, _ := bytes.Cut(m.Body, []byte(" "))
+	if filler, whole := bytes.CutSuffix(rest, id); !whole || len(bytes.Trim(filler, "x")) > 0 {
+		id = m.Body
+	}
 	if m.Attempts == 1 && len(m.Body)%10 == 0 {
 		return errNotNow
 	}

@@ -76,7 +76,7 @@ type simSystem struct {
 	seed    uint64
 	rng     *rand.Rand
 	keys    simKeys
-	secure  bool
+	guard   guard
 	w       *looptest.World
 	app     *looptest.Loop
 	net     *looptest.Loop
@@ -95,7 +95,7 @@ type simNode struct {
 }
 
 func newSimSystem(t *testing.T, seed uint64, keys simKeys) *simSystem {
-	s := &simSystem{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), keys: keys, secure: seed%4 == 0, ledger: newLedger()}
+	s := &simSystem{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), keys: keys, guard: guard(seed % 4), ledger: newLedger()}
 	s.w = looptest.New(seed, looptest.Options{})
 	s.app, s.net = s.w.Loop("app"), s.w.Loop("net")
 	return s
@@ -141,9 +141,7 @@ func (s *simSystem) start() {
 		s.boot(&s.nodes[i])
 	}
 	o := client.Options{HeartbeatInterval: time.Second, DialTimeout: time.Second, MsgTimeout: 2 * time.Second, Hostname: "app"}
-	if s.secure {
-		o.TLSConfig, o.Snappy = tlsConfig(s.keys.ca), true
-	}
+	s.guard.ask(&o, s.keys.ca)
 	var out, in []string
 	for i := range s.nodes {
 		for j, to := range []*[]string{&out, &in} {
@@ -169,7 +167,7 @@ func (s *simSystem) start() {
 func (s *simSystem) boot(n *simNode) {
 	n.loop = s.w.Loop(n.name)
 	o := server.Options{TCPAddress: ":4150", BroadcastAddress: n.name}
-	if s.secure {
+	if s.guard == byTLS {
 		o.TLSCert, o.TLSKey = s.keys.cert, s.keys.key
 	}
 	_, err := server.NewOnDisk(n.loop, o, n.disk)
@@ -186,7 +184,7 @@ func (s *simSystem) publish() {
 			return
 		}
 		id := fmt.Sprint("async-", n)
-		body := append([]byte(id+" "), make([]byte, s.app.Rand().IntN(2000))...)
+		body := text(id, s.app.Rand().IntN(2000))
 		done := func(res writer.Result) { s.done(id, res.Err, res.Latency) }
 		switch s.app.Rand().IntN(10) {
 		case 0:
@@ -230,7 +228,7 @@ func (s *simSystem) fault() {
 			p.refuse = true
 			p.reset()
 		case 8:
-			if s.secure {
+			if s.guard.sees() {
 				p.set(d, nsqtest.Fault{Corrupt: 0.1})
 			}
 		default:

@@ -206,13 +206,15 @@ func TestSnappy_Chunks(t *testing.T) {
 		{"the identifier again", identifier + string(word) + identifier + string(word), "wordword", ""},
 		{"padding", identifier + header(0xfe, 5000) + zip + string(word), "word", ""},
 		{"padding of nothing", identifier + header(0xfe, 0) + string(word), "word", ""},
-		{"skippable", identifier + header(0x80, 5000) + zip + string(word) + header(0xfd, 3) + "abc" + string(word), "wordword", ""},
+		{"skippable", identifier + header(0x82, 5000) + zip + string(word) + header(0xfd, 3) + "abc" + string(word), "wordword", ""},
 		{"no identifier", string(word), "", "does not begin"},
 		{"skippable before the identifier", header(0x80, 1) + "a" + identifier, "", "does not begin"},
 		{"another identifier", "\xff\x06\x00\x00sNaPpy", "", "not the stream identifier"},
 		{"an identifier of another length", identifier + header(0xff, 7) + "sNaPpYY", "", "7 bytes"},
 		{"not skippable", identifier + header(0x02, 1) + "a", "", "type 0x02"},
 		{"not skippable", identifier + header(0x7f, 1) + "a", "", "type 0x7f"},
+		{"data with its first bit flipped", identifier + string(word) + header(0x80, 1) + "a", "word", "type 0x80"},
+		{"data with its first bit flipped", identifier + string(word) + header(0x81, 1) + "a", "word", "type 0x81"},
 		{"no room for the checksum", identifier + header(0x01, 3) + "abc", "", "chunk of 3 bytes"},
 		{"too long as it is", identifier + header(0x01, 65541), "", "chunk of 65541 bytes"},
 		{"too long compressed", identifier + header(0x00, 80000), "", "chunk of 80000 bytes"},
@@ -239,6 +241,29 @@ func TestSnappy_Chunks(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Whichever bit the network flips, what is opened is what was sealed, as far as
+// it goes.
+func TestSnappy_NoBitFlipsUnseen(t *testing.T) {
+	words := []string{"PUB t\n", strings.Repeat("a word that repeats ", 20), "short", "PUB u\n"}
+	var sent []byte
+	s := NewSnappy()
+	for _, w := range words {
+		sent, _ = s.Seal(sent, []byte(w))
+	}
+	want := strings.Join(words, "")
+	for bit := range 8 * len(sent) {
+		raw := bytes.Clone(sent)
+		raw[bit/8] ^= 1 << (bit % 8)
+		got, err := NewSnappy().Open(nil, raw)
+		if !strings.HasPrefix(want, string(got)) {
+			t.Errorf("bit %d flipped: got %q, which was not sent", bit, got)
+		}
+		if err == nil && string(got) == want {
+			t.Errorf("bit %d flipped: nothing noticed", bit)
+		}
 	}
 }
 

@@ -17,11 +17,13 @@ import (
 //	  0xff   6               sNaPpY            first, and may be repeated
 //	  0x00   4 + n           checksum, block   a compressed block
 //	  0x01   4 + n           checksum, bytes   bytes as they are
-//	  0x80 to 0xfe                             to be skipped
-//	  0x02 to 0x7f                             not to be skipped: an error
+//	  0x82 to 0xfe                             to be skipped
+//	  0x02 to 0x81                             not to be skipped: an error
 //
 // A chunk stands for 64 KiB of plain bytes at most. The checksum is the masked
-// CRC-32C of the plain bytes.
+// CRC-32C of the plain bytes. The format would have 0x80 and 0x81 skipped, which
+// nothing sends; but they are data whose first bit the network has flipped, and
+// no checksum would miss what was skipped.
 const (
 	chunkCompressed = 0x00
 	chunkPlain      = 0x01
@@ -138,7 +140,7 @@ func (s *Snappy) size(p []byte) (int, error) {
 		return 0, fmt.Errorf("%w: it does not begin with the stream identifier", ErrCorrupt)
 	case kind == chunkIdentifier:
 		return 0, fmt.Errorf("%w: stream identifier of %d bytes", ErrCorrupt, n)
-	case kind >= chunkSkippable:
+	case kind > chunkSkippable|chunkPlain:
 		s.skip = n
 		return 0, nil
 	case kind > chunkPlain:
