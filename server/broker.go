@@ -81,6 +81,9 @@ func (s *Server) Publish(topic string, bodies ...[]byte) error {
 // openTopic opens the journal of a topic that is not there yet, makes the topic
 // and its channels, and enters it.
 func (s *Server) openTopic(name string) (*topic, error) {
+	if err := s.removeRemains(name); err != nil {
+		return nil, fmt.Errorf("create topic %s: remove what is left of the one that was deleted: %w", name, err)
+	}
 	t := s.newTopic(name)
 	fs := journal.Memory()
 	if s.path != nil && !t.ephemeral {
@@ -199,7 +202,8 @@ func (s *Server) recoverTopics() error {
 
 // deleteTopic closes the subscribers of all its channels, drops its messages
 // and removes its files. Publishers whose messages are not stored yet are told
-// so; a later publish makes the topic again.
+// so; a later publish makes the topic again. With an error it is gone too, but
+// files of it are left: see remains.
 func (s *Server) deleteTopic(t *topic) error {
 	if t.deleted {
 		return nil
@@ -222,9 +226,26 @@ func (s *Server) deleteTopic(t *topic) error {
 	s.turn.fail(t, 0, t.generation+1, errGone)
 	s.origins.tell(t.maker, s.log, slog.LevelInfo, "topic deleted", "topic", t.name)
 	s.metadata.changed()
-	if err := t.j.Remove(); err != nil {
-		return fmt.Errorf("delete topic %s: %w", t.name, err)
+	s.remains = append(s.remains, t)
+	if err := s.removeRemains(t.name); err != nil {
+		return fmt.Errorf("delete topic %s: it is gone, but not all of its files, which are removed when it is made again or the server stops: %w", t.name, err)
 	}
+	return nil
+}
+
+// removeRemains removes the files of the topic of that name that was deleted, if
+// there are any. The next topic of that name must not find them: it would have
+// messages and a pause that were deleted.
+func (s *Server) removeRemains(name string) error {
+	i := slices.IndexFunc(s.remains, func(t *topic) bool { return t.name == name })
+	if i < 0 {
+		return nil
+	}
+	t := s.remains[i]
+	if err := t.j.Remove(); err != nil {
+		return err
+	}
+	s.remains = slices.Delete(s.remains, i, i+1)
 	if t.onDisk {
 		s.fsync.pathChanged()
 	}

@@ -392,3 +392,46 @@ func TestOptions_AreChecked(t *testing.T) {
 		t.Errorf("defaults %+v, %v", o, err)
 	}
 }
+
+// A topic that was deleted does not come back with its messages, its channels
+// and its pause because the disk would not remove its files.
+func TestDisk_WhatWasDeletedStaysAway(t *testing.T) {
+	d, o := onDisk(t, Options{})
+	w := newWorld(t, o)
+	w.publish("t", "old")
+	w.subscribe("t", "c", 0)
+	w.must(func() error { return w.s.topic("t").pause(true) })
+	d.Fail(failing("removeall", errFull))
+	w.do(func() {
+		if err := w.s.deleteTopic(w.s.topic("t")); !errors.Is(err, errFull) || !strings.Contains(err.Error(), "made again or the server stops") {
+			t.Errorf("deleting ended with %v, want the disk's error, and what comes of the files", err)
+		}
+	})
+	p := w.dial()
+	p.send(wire.AppendPub(nil, "t", []byte("x")))
+	if got := p.frames(); len(got) != 1 || !strings.HasPrefix(got[0], "E_PUB_FAILED") || !strings.Contains(got[0], errFull.Error()) {
+		t.Errorf("a publish while the files cannot be removed is answered %q", got)
+	}
+	d.Fail(nil)
+	w.publish("t", "new")
+	if st := w.topic("t"); st.MessageCount != 1 || st.Depth != 1 || st.Paused || len(st.Channels) != 0 {
+		t.Errorf("the topic made again is %+v; want one message, no channel, no pause", st)
+	}
+}
+
+func TestDisk_WhatWasDeletedIsRemovedAtTheStop(t *testing.T) {
+	d, o := onDisk(t, Options{})
+	w := newWorld(t, o)
+	w.publish("t", "old")
+	d.Fail(failing("removeall", errFull))
+	w.do(func() {
+		if err := w.s.deleteTopic(w.s.topic("t")); err == nil {
+			t.Error("the files were removed, though the disk fails")
+		}
+	})
+	d.Fail(nil)
+	w.stop()
+	if left := d.Files(); len(left) > 0 {
+		t.Errorf("after the stop there are %q", left)
+	}
+}

@@ -24,7 +24,9 @@ type Server struct {
 
 	topics []*topic          // sorted by name
 	byName map[string]*topic // the same ones, for looking up; never ranged over
-	serial uint64            // of the topic made last; its messages' sequences begin with it
+
+	remains []*topic // deleted, with files that the disk would not remove
+	serial  uint64   // of the topic made last; its messages' sequences begin with it
 
 	agesLeft    int              // of a snapshot: see mayLook
 	conns       []*conn          // in no particular but repeatable order
@@ -297,6 +299,13 @@ func (s *Server) stop() error {
 			errs[i] = fmt.Errorf("close journal of topic %s: %w", t.name, err)
 		}
 	})
+	for len(s.remains) > 0 {
+		t := s.remains[0]
+		if err := s.removeRemains(t.name); err != nil {
+			errs = append(errs, fmt.Errorf("delete topic %s, whose files are left: %w", t.name, err))
+			s.remains = s.remains[1:]
+		}
+	}
 	s.peers.stop()
 	s.turn.stopTimer()
 	s.output.stopTimer()

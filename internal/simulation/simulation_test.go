@@ -183,6 +183,8 @@ var regressions = []struct {
 	{3621992, "what was written while a fsync waited that failed was confirmed by the next one, and dropped"},
 	{3624837, "the same"},
 	{3498559, "a depth that a power cut made too low for a while counted as wrong, where every message was promised"},
+	{5150459, "a topic whose deletion the disk failed came back paused, with its messages, when it was made again"},
+	{5166702, "the same"},
 	{18045, "a cursor file whose fsync had failed was believed to be durable after the next one"},
 }
 

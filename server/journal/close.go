@@ -1,7 +1,9 @@
 package journal
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 )
 
@@ -178,13 +180,17 @@ func (j *Journal) closeEvents() error {
 
 // Remove closes the journal and deletes its directory. The messages go first: when
 // the process dies on the way, none is left without what is known of it.
+// After an error it may be called again, and goes on.
 func (j *Journal) Remove() error {
-	if j.closed {
+	switch {
+	case !j.closed:
+		j.release()
+		j.removing = true
+	case !j.removing:
 		return nil
 	}
-	j.release()
 	for _, s := range j.segments {
-		if j.fs.Remove(s.name()) != nil {
+		if err := j.fs.Remove(s.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			break // RemoveAll says what is wrong
 		}
 	}

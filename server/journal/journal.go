@@ -71,6 +71,7 @@ type Journal struct {
 	neverSync bool
 	volatile  bool
 	closed    bool
+	removing  bool // Remove has begun
 
 	end   place // behind the last committed record
 	tail  place // behind the last record
