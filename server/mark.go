@@ -151,7 +151,10 @@ func (c *conn) repeats(p *published, cmd *wire.Command, n int) (known int, err e
 	end := cmd.Number + uint64(n) - 1
 	if end <= m.last.number {
 		c.oweSince(p.t, m.since(end), cmd.Verb)
-		return n, nil
+		known = n
+	} else {
+		known = int(m.last.number - cmd.Number + 1)
 	}
-	return int(m.last.number - cmd.Number + 1), nil
+	c.s.measures.repeats += uint64(known)
+	return known, nil
 }

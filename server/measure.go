@@ -10,6 +10,7 @@ import (
 type measures struct {
 	commands [wire.Nop + 1]uint64 // carried out or refused, by verb; 0 is what could not be read
 	refused  [wire.Nop + 1]uint64 // of these
+	repeats  uint64               // messages published once more, and stored already
 	e2e      durations            // publish to FIN, of the messages in flights
 	syncs    durations            // of rounds of fsync, which publishers wait for with SyncAlways
 	flights  flights
@@ -30,7 +31,7 @@ func (m *measures) refuse(v wire.Verb) {
 
 // copy is a snapshot for another goroutine, without the flights.
 func (m *measures) copy() *measures {
-	c := &measures{commands: m.commands, refused: m.refused, e2e: m.e2e, syncs: m.syncs}
+	c := &measures{commands: m.commands, refused: m.refused, repeats: m.repeats, e2e: m.e2e, syncs: m.syncs}
 	c.e2e.counts = append([]uint64(nil), m.e2e.counts...)
 	c.syncs.counts = append([]uint64(nil), m.syncs.counts...)
 	return c

@@ -38,6 +38,7 @@ var (
 	descCorrupt     = desc("disk_corrupt_records_total", "Journal records that failed their checksum and were skipped.")
 
 	descCommands = desc("commands_total", "Commands of clients; those that could not be read are called unknown.", "command", "result")
+	descRepeats  = desc("repeated_messages_total", "Messages that a publisher sent once more, because it had no answer, and that were stored already.")
 	descE2E      = desc("message_e2e_seconds", "From publish to FIN, of all messages while few are in flight, of a sample of more.")
 	descSync     = desc("disk_sync_seconds", "Rounds of fsync: how long a publisher waits for the disk with --sync=always.")
 
@@ -65,7 +66,7 @@ var (
 // Describe is prometheus.Collector's.
 func (c collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descBuild, descSyncWindow, descHealthy, descConnections, descJournal, descCorrupt, descCommands, descE2E, descSync,
+		descBuild, descSyncWindow, descHealthy, descConnections, descJournal, descCorrupt, descCommands, descRepeats, descE2E, descSync,
 		descTopicDepth, descTopicDisk, descTopicMessages, descTopicBytes, descTopicPaused,
 		descChannelDepth, descChannelDisk, descChannelInFlight, descChannelDeferred, descChannelConsumers,
 		descChannelPaused, descChannelMessages, descChannelFinished, descChannelRequeued, descChannelTimedOut, descChannelOldest,
@@ -135,6 +136,7 @@ func (m metricSink) measures(all *measures) {
 			m.counter(descCommands, float64(refused), name, "error")
 		}
 	}
+	m.counter(descRepeats, float64(all.repeats))
 	m <- all.e2e.collect(descE2E)
 	m <- all.syncs.collect(descSync)
 }

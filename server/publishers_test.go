@@ -80,18 +80,19 @@ func TestPublisher_Transcripts(t *testing.T) {
 		conns [][]string // publishes of each connection, in one piece
 		want  []string   // answers to each
 		store string
+		again uint64 // messages that were there already
 	}{
-		{"once", [][]string{{"t 1 a", "t 2 b"}}, []string{"OK OK"}, "t2"},
-		{"known", [][]string{{"t 1 a", "t 2 b"}, {"t 1 a", "t 2 b", "t 3 c"}}, []string{"OK OK", "OK OK OK"}, "t3"},
-		{"known, and a gap", [][]string{{"t 1 a", "t 4 b"}, {"t 4 b", "t 9 c"}}, []string{"OK OK", "OK OK"}, "t3"},
-		{"twice on a connection", [][]string{{"t 1 a", "t 1 a"}}, []string{"OK OK"}, "t1"},
-		{"below what is there", [][]string{{"t 5 a"}, {"t 3 late"}}, []string{"OK", "OK"}, "t1"},
-		{"topics count by themselves", [][]string{{"t 5 a", "u 3 b"}, {"u 4 c", "t 5 a"}}, []string{"OK OK", "OK OK"}, "t1 u2"},
-		{"deferred", [][]string{{"t 1 +a"}, {"t 1 +a", "t 2 +b"}}, []string{"OK", "OK OK"}, "t2"},
-		{"many, known", [][]string{{"t 1 a b c"}, {"t 1 a b c", "t 4 d"}}, []string{"OK", "OK OK"}, "t4"},
-		{"many, partly known", [][]string{{"t 1 a", "t 2 b"}, {"t 2 b c d", "t 5 e"}}, []string{"OK OK", "OK OK"}, "t5"},
-		{"many as one by one", [][]string{{"t 1 a b c"}, {"t 1 a", "t 2 b", "t 3 c", "t 4 d"}}, []string{"OK", "OK OK OK OK"}, "t4"},
-		{"one by one as many", [][]string{{"t 1 a", "t 2 b"}, {"t 1 a b"}}, []string{"OK OK", "OK"}, "t2"},
+		{"once", [][]string{{"t 1 a", "t 2 b"}}, []string{"OK OK"}, "t2", 0},
+		{"known", [][]string{{"t 1 a", "t 2 b"}, {"t 1 a", "t 2 b", "t 3 c"}}, []string{"OK OK", "OK OK OK"}, "t3", 2},
+		{"known, and a gap", [][]string{{"t 1 a", "t 4 b"}, {"t 4 b", "t 9 c"}}, []string{"OK OK", "OK OK"}, "t3", 1},
+		{"twice on a connection", [][]string{{"t 1 a", "t 1 a"}}, []string{"OK OK"}, "t1", 1},
+		{"below what is there", [][]string{{"t 5 a"}, {"t 3 late"}}, []string{"OK", "OK"}, "t1", 1},
+		{"topics count by themselves", [][]string{{"t 5 a", "u 3 b"}, {"u 4 c", "t 5 a"}}, []string{"OK OK", "OK OK"}, "t1 u2", 1},
+		{"deferred", [][]string{{"t 1 +a"}, {"t 1 +a", "t 2 +b"}}, []string{"OK", "OK OK"}, "t2", 1},
+		{"many, known", [][]string{{"t 1 a b c"}, {"t 1 a b c", "t 4 d"}}, []string{"OK", "OK OK"}, "t4", 3},
+		{"many, partly known", [][]string{{"t 1 a", "t 2 b"}, {"t 2 b c d", "t 5 e"}}, []string{"OK OK", "OK OK"}, "t5", 1},
+		{"many as one by one", [][]string{{"t 1 a b c"}, {"t 1 a", "t 2 b", "t 3 c", "t 4 d"}}, []string{"OK", "OK OK OK OK"}, "t4", 3},
+		{"one by one as many", [][]string{{"t 1 a", "t 2 b"}, {"t 1 a b"}}, []string{"OK OK", "OK"}, "t2", 2},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWorld(t, Options{})
@@ -103,6 +104,9 @@ func TestPublisher_Transcripts(t *testing.T) {
 			}
 			if got := w.stored(); got != row.store {
 				t.Errorf("stored %q, want %q", got, row.store)
+			}
+			if got := w.measured().repeats; got != row.again {
+				t.Errorf("%d messages counted as repeated, want %d", got, row.again)
 			}
 		})
 	}
