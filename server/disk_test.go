@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
+	"github.com/nsqloop/nsqloop/server/datapath"
 	"github.com/nsqloop/nsqloop/server/journal"
 	"github.com/nsqloop/nsqloop/server/journal/journaltest"
 )
@@ -433,5 +435,95 @@ func TestDisk_WhatWasDeletedIsRemovedAtTheStop(t *testing.T) {
 	w.stop()
 	if left := d.Files(); len(left) > 0 {
 		t.Errorf("after the stop there are %q", left)
+	}
+}
+
+// A channel can be had while its journal cannot be written, and then nothing is
+// acknowledged that it would be owed: a kill takes the channel, and whoever makes it
+// again after another one would not be given the message. Here a loss of power has
+// damaged the file of the channels, and the disk fails since.
+func TestDisk_NothingIsAcknowledgedForAChannelInNoFile(t *testing.T) {
+	d, o := onDisk(t, Options{Sync: SyncNever})
+	w := newWorld(t, o)
+	w.subscribe("t", "a", 0)
+	w.subscribe("t", "b", 0)
+	w.kill()
+	d.Kill()
+	for _, path := range d.Files() {
+		if strings.Contains(path, "/cursors.") {
+			d.ZeroPage(path, 0)
+		}
+	}
+	if err := os.Remove(filepath.Join(o.DataPath, datapath.ListFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	w.start(o)
+	d.Fail(func(op, name string) error {
+		if op == "write" && strings.Contains(name, "/cursors.") {
+			return errFull
+		}
+		return nil
+	})
+	w.subscribe("t", "a", 0)
+	w.subscribe("t", "b", 0)
+	var acknowledged []string
+	publish := func(body string) {
+		p := w.dial()
+		p.pub("t", body)
+		if got := p.frames(); len(got) == 1 && got[0] == "OK" {
+			acknowledged = append(acknowledged, body)
+		}
+	}
+	publish("while it fails")
+	if st := w.topic("t"); len(acknowledged) > 0 || st.MessageCount > 0 {
+		t.Errorf("%q acknowledged, %d messages, and the channels are in no file", acknowledged, st.MessageCount)
+	}
+	if err := w.s.health(); !errors.Is(err, errFull) {
+		t.Errorf("health is %v", err)
+	}
+	d.Fail(nil)
+	w.sleep(100 * time.Millisecond) // by itself
+	publish("after that")
+	if len(acknowledged) == 0 {
+		t.Error("still refused, and the disk is well again")
+	}
+	w.kill()
+	d.Kill()
+	w.start(o)
+	for _, name := range []string{"a", "b"} {
+		w.subscribe("t", name, 0)
+		if n := w.channel("t", name).Depth; n != int64(len(acknowledged)) {
+			t.Errorf("channel %s has %d messages after a kill, want %d: %q", name, n, len(acknowledged), acknowledged)
+		}
+	}
+}
+
+// What a write that failed has stored and could not be cut off may be found by the
+// next start: its publisher must not be told that nothing was kept.
+func TestDisk_WhatCannotBeTakenBackMayBeKept(t *testing.T) {
+	d, o := onDisk(t, Options{})
+	w := newWorld(t, o)
+	w.publish("t", "before")
+	w.subscribe("t", "c", 0)
+	fails := func() {
+		d.FailNext("write", journaltest.Torn(errFull))
+		d.FailNext("truncate", errFull)
+	}
+	fails()
+	p := w.dial()
+	p.send(wire.AppendMPub(nil, "t", [][]byte{[]byte("x"), []byte("y")}))
+	if got := p.frames(); len(got) != 1 || !strings.HasPrefix(got[0], "E_MPUB_FAILED MPUB failed "+wire.MayBeKept) {
+		t.Errorf("answered %q", got)
+	}
+	w.sleep(100 * time.Millisecond) // it is cut off meanwhile
+	fails()
+	told := errors.New("nothing")
+	w.do(func() { w.s.topic("t").publish([][]byte{[]byte("z")}, 0, func(err error) { told = err }) })
+	if !errors.Is(told, errMayBeKept) {
+		t.Errorf("a publisher over HTTP is told %v", told)
+	}
+	w.publish("t", "after")
+	if n := w.channel("t", "c").Depth; n != 2 {
+		t.Errorf("depth %d, want 2", n)
 	}
 }

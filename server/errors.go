@@ -45,6 +45,7 @@ var (
 	errGone = errors.New("exiting")
 
 	// errMayBeKept is wrapped by what a publisher is told whose message is in
-	// the journal, and perhaps delivered, but not forced to the disk.
+	// the journal, and perhaps delivered, but not forced to the disk; or was to
+	// be taken out of it again, which has failed.
 	errMayBeKept = errors.New(wire.MayBeKept)
 )

@@ -175,9 +175,10 @@ func (t *topic) fail(first, end uint64, err error) {
 }
 
 // refusal is what the publishers of a generation are told because of err. What
-// was written before may have been delivered, or be found by the next start.
+// was written before may have been delivered, or be found by the next start, as may
+// what could not be taken back.
 func (t *topic) refusal(generation uint64, err error) error {
-	if generation < t.generation {
+	if generation < t.generation || errors.Is(err, journal.ErrNotTakenBack) {
 		return fmt.Errorf("%w: %w", errMayBeKept, err)
 	}
 	return err

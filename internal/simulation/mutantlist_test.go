@@ -8,6 +8,8 @@ var mutants = []mutant{
 		"if err := error(nil); f == nil {", 1000, 0},
 	{"OK before the fsync", "server/fsync.go",
 		"if f.s.o.Sync != SyncAlways || !t.unsynced && !t.syncing {", "if true {", 1000, 0},
+	{"OK for a channel that is in no file", "server/journal/cursorlog.go",
+		"\tl.unkept = true\n", "", 20000, 0},
 	{"OK one generation early", "server/conn.go",
 		"if d.generation >= d.t.durable {", "if d.generation > d.t.durable {", 1000, 0},
 	{"OK though the disk is full", "server/topic.go",
@@ -25,7 +27,10 @@ var mutants = []mutant{
 	{"a failed fsync is believed to be over", "server/journal/close.go",
 		"j.events.stale = true\n\t\t\tif err", "if err", 1, 18045},
 	{"what was refused stays in the file", "server/journal/journal.go",
-		"if err := s.file.Truncate(s.offset(j.end.pos)); err != nil {\n\t\t\t// It is tried", "if err := error(nil); err != nil {\n\t\t\t// It is tried", 20000, 0},
+		"if cause := s.file.Truncate(s.offset(j.end.pos)); cause != nil {", "if cause := error(nil); cause != nil {", 20000, 0},
+
+	{"what could not be taken back is called refused", "server/topic.go",
+		"|| errors.Is(err, journal.ErrNotTakenBack) {", "{", 1, 377300},
 
 	// What is delivered, and how often.
 	{"a message is stored twice", "server/command.go",
@@ -84,6 +89,8 @@ var mutants = []mutant{
 		"if !intact(b) {", "if false {", 5000, 0},
 	{"the checksum of a cursor block is not looked at", "server/journal/recover.go",
 		"if !intact(block) {", "if false {", 20000, 0},
+	{"a cursor file that cannot be read counts as none", "server/journal/recover.go",
+		"if err != nil {\n\t\treturn false, err\n\t}\n\tif version", "if err != nil {\n\t\treturn false, nil\n\t}\n\tif version", 20000, 0},
 	{"a restart forgets the hole before what waits", "server/journal/cursor.go",
 		"c.j.events.add(evUnsure, uint64(c.id))", "", 1, 8861},
 

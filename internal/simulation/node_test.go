@@ -76,7 +76,25 @@ type node struct {
 	api    http.Handler
 	rand   *rand.Rand
 	away   time.Duration // how long it stays down next time
+	flaw   flaw
 	countdown
+}
+
+// flaw is what is wrong with a disk, besides what the disk itself is told. It
+// outlives the process.
+type flaw struct {
+	reads   int    // the one of so many from here fails
+	op, in  string // fails, with names that have in in them; "": none
+	lasting int    // steps that will end that
+}
+
+// meets says whether an operation meets the flaw.
+func (f *flaw) meets(op, name string) bool {
+	if op == "read" && f.reads > 0 {
+		f.reads--
+		return f.reads == 0
+	}
+	return f.op != "" && op == f.op && strings.Contains(name, f.in)
 }
 
 // countdown ends the process in the middle of an operation of its disk.
@@ -123,6 +141,17 @@ func (n *node) operation(op, name string) error {
 	if n.over {
 		return journaltest.ErrCrashed
 	}
+	if err := n.count(op, name); err != nil {
+		return err
+	}
+	if n.flaw.meets(op, name) {
+		return syscall.EIO
+	}
+	return nil
+}
+
+// count ends the process when the countdown is over.
+func (n *node) count(op, name string) error {
 	if n.left == 0 || op == "read" || op == "size" || op == "list" {
 		return nil
 	}
@@ -233,7 +262,17 @@ func (n *node) fails(st step) {
 	case syncFails:
 		n.disk.FailNext("sync", syscall.EIO)
 	case readFails:
-		n.disk.FailNext("read", syscall.EIO)
+		n.flaw.reads = st.n
+	case fileFails:
+		kinds := [...][2]string{{"write", "/cursors."}, {"create", "/cursors."}, {"rename", "/cursors."}, {"write", ".log"}, {"create", ".log"}}
+		k := kinds[st.draw%uint64(len(kinds))]
+		n.flaw.op, n.flaw.in = k[0], k[1]
+		n.flaw.lasting++
+		n.s.after(st.last, func() {
+			if n.flaw.lasting--; n.flaw.lasting == 0 {
+				n.flaw.op = ""
+			}
+		})
 	case otherFails:
 		n.disk.FailNext([]string{"create", "rename", "remove", "truncate", "syncdir"}[st.n%5], syscall.EIO)
 	case slowDisk:

@@ -185,8 +185,11 @@ const (
 	tombstone // an nsqd is hidden from those who look for a topic
 	rewind    // a channel is to deliver again what is on disk
 	slowDisk  // fsyncs take long, for a while
-	readFails // once
+	readFails // the nth one from here
 	otherFails
+
+	// What makeFiles adds.
+	fileFails // files of one kind, for a while; the others are well
 
 	stepKinds
 )
@@ -196,7 +199,7 @@ func (k stepKind) String() string {
 		"power cut at", "stop", "nsqlookupd kill", "app kill", "app stop", "skew", "disk full", "write fails", "sync fails",
 		"every nth fails", "rot", "pause topic", "pause channel", "empty topic", "empty channel", "delete topic",
 		"delete channel", "set max in flight", "pause reader", "slow", "away", "deaden", "tombstone", "rewind", "slow disk",
-		"read fails", "other fails"}[k]
+		"read fails", "other fails", "file fails"}[k]
 }
 
 // chance draws what a plan needs.
@@ -221,8 +224,12 @@ func makePlan(seed uint64) *plan {
 	}
 	p.makeMore(chance{rand.New(rand.NewPCG(seed, 0x6d6f7265))})
 	p.makeOnce(chance{rand.New(rand.NewPCG(seed, 0x6f6e6365))})
+	p.makeFiles(filesChance(seed))
 	return p
 }
+
+// filesChance is what makeFiles draws from.
+func filesChance(seed uint64) chance { return chance{rand.New(rand.NewPCG(seed, 0x66696c65))} }
 
 // makeBase draws what was there first, from a source of its own, so that a seed that
 // once found something still does. Most plans are small: they find most of what
@@ -429,6 +436,33 @@ func (p *plan) makeMore(c chance) {
 		s.app = c.IntN(len(p.apps))
 		s.n = c.between(1, 40)
 		p.steps = append(p.steps, s)
+	}
+	slices.SortStableFunc(p.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
+}
+
+// makeFiles has files of one kind fail on some of the disks that fail, and often a
+// channel made again meanwhile, and a kill in the midst of it. What is acknowledged
+// then must not need what could not be written.
+func (p *plan) makeFiles(c chance) {
+	if !p.disks || c.one(0.5) {
+		return
+	}
+	for range c.between(1, 2) {
+		s := p.step(c, fileFails)
+		p.steps = append(p.steps, s)
+		part := func(kind stepKind, from, to float64) {
+			x := p.step(c, kind)
+			x.nsqd, x.at = s.nsqd, s.at+time.Duration((from+(to-from)*c.Float64())*float64(s.last))
+			x.last = s.last / 10
+			p.steps = append(p.steps, x)
+		}
+		if p.admin && c.one(0.5) {
+			part(deleteChannel, -0.1, 0.3)
+		}
+		if p.crashes && c.one(0.7) {
+			part(pick(c, kill, kill, rot, powerCut), -0.2, 0.3)
+			part(kill, 0.3, 1)
+		}
 	}
 	slices.SortStableFunc(p.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 }

@@ -165,6 +165,8 @@ var regressions = []struct {
 	seed uint64
 	what string
 }{
+	{560668, "a message was acknowledged for a channel that could not be written, and a kill took the channel"},
+	{377300, "what was refused on a disk that fails counted as not sent, and was found by the next start"},
 	{2964, "an answer that was under way when the power went counted as a promise"},
 	{3099, "a stop that died half way was noticed a minute later"},
 	{3615, "a channel that was being emptied when its nsqd died counted as empty"},

@@ -185,7 +185,7 @@ func (s *system) drive(limit time.Duration) error {
 		case s.quiet():
 			return nil
 		default:
-			return fmt.Errorf("not at rest in time after the last fault: %s (%w)", s.model.missing(), s.model.checkEmpty())
+			return fmt.Errorf("not at rest in time after the last fault: %s (%v)", s.model.missing(), s.model.checkEmpty())
 		}
 	}
 }
@@ -220,6 +220,7 @@ func (s *system) calmDown() error {
 		n.left = 0
 		n.disk.SetCapacity(0)
 		n.disk.FailEvery(0)
+		n.flaw.reads, n.flaw.op = 0, ""
 		for _, a := range s.apps {
 			s.world.Heal(a.name, n.name)
 		}

@@ -72,6 +72,8 @@ type eventLog struct {
 	buf        []byte
 	dirty      []*Cursor // cursors with something to stage
 	stale      bool      // buf was dropped, or the file is not to be trusted: write a snapshot
+	unkept     bool      // a cursor is in no file: see vouch
+	failed     error     // what the last write came to
 	outdated   []string  // files that may go after the next Sync
 	frontDirty bool      // the frontier moved, and no durable cursor's events tell
 	due        bool      // a block is wanted even without an event
@@ -190,6 +192,26 @@ func (l *eventLog) created(c *Cursor) {
 	l.stageFront(c.j) // what lies before it was given to others
 	c.logged = c.read
 	l.buf = appendCreate(l.buf, c)
+	l.unkept = true
+}
+
+// vouch is called before messages are committed: what is acknowledged must reach
+// every cursor that is there, also when the process dies, and so a cursor of which
+// no file tells is written first. Once that has failed nothing is committed until
+// WriteEvents has succeeded. It is not tried again with each Commit, because a
+// snapshot may be long.
+func (l *eventLog) vouch(j *Journal) error {
+	if !l.unkept {
+		return nil
+	}
+	err := l.failed
+	if err == nil {
+		err = l.flush(j)
+	}
+	if err != nil {
+		return fmt.Errorf("a cursor is in no file yet: %w", err)
+	}
+	return nil
 }
 
 func (l *eventLog) deleted(c *Cursor) {
@@ -285,6 +307,11 @@ func (j *Journal) WriteEvents() error {
 
 // flush writes what waits, as a block or as a new file.
 func (l *eventLog) flush(j *Journal) error {
+	l.failed = l.tryFlush(j)
+	return l.failed
+}
+
+func (l *eventLog) tryFlush(j *Journal) error {
 	l.stageAll()
 	l.stageFront(j)
 	if len(l.buf) == 0 && !l.stale && !l.due {
@@ -305,7 +332,7 @@ func (l *eventLog) write(j *Journal) error {
 	if l.file == nil {
 		f, err := j.fs.Open(cursorName(l.generation), false)
 		if errors.Is(err, fs.ErrNotExist) {
-			j.taken(cursorName(l.generation))
+			l.taken(j)
 			return l.rewrite(j)
 		}
 		if err != nil {
@@ -327,7 +354,7 @@ func (l *eventLog) write(j *Journal) error {
 	l.size += int64(len(b))
 	l.written(j)
 	if !j.placed(l.file, "") {
-		j.taken(cursorName(l.generation))
+		l.taken(j)
 		return l.rewrite(j)
 	}
 	return nil
@@ -335,7 +362,7 @@ func (l *eventLog) write(j *Journal) error {
 
 // written notes that all events are in the file.
 func (l *eventLog) written(j *Journal) {
-	l.due, l.blockEnd = false, j.end.pos
+	l.due, l.unkept, l.blockEnd = false, false, j.end.pos
 	l.buf = l.buf[:0]
 	if cap(l.buf) > bufferKept {
 		l.buf = nil

@@ -139,7 +139,10 @@ func (j *Journal) Dirty() bool {
 // Commit writes what was appended with one write, after which it survives the
 // death of the process, and gives it to the cursors. On an error, a full disk
 // for example, nothing of it was kept: the messages are gone and their
-// sequences are used again. What was committed before is not touched.
+// sequences are used again. What was committed before is not touched. A cursor
+// that could not be written yet is such an error: after the death of the process
+// nobody would know that it was to be given the messages. An error that wraps
+// [ErrNotTakenBack] is less definite.
 func (j *Journal) Commit() error {
 	if j.closed {
 		return ErrClosed
@@ -147,7 +150,11 @@ func (j *Journal) Commit() error {
 	if j.tail == j.end {
 		return nil
 	}
-	if err := j.writeTail(); err != nil {
+	err := j.events.vouch(j)
+	if err == nil {
+		err = j.writeTail()
+	}
+	if err != nil {
 		j.takeBack()
 		return err
 	}
@@ -165,7 +172,8 @@ func (j *Journal) Commit() error {
 	return nil
 }
 
-// writeTail writes the uncommitted records to the tail segment.
+// writeTail writes the uncommitted records to the tail segment. When it fails the
+// file has none of them, unless the error says so.
 func (j *Journal) writeTail() error {
 	// A tail segment that ends elsewhere is one that lost records.
 	if s := j.tailSegment(); s == nil || s.end != j.end.pos || s.end-s.base >= j.segBytes {
@@ -188,12 +196,12 @@ func (j *Journal) writeTail() error {
 			continue
 		}
 		if _, err := f.WriteAt(b.buf[from-b.start:], s.offset(from)); err != nil {
-			return fmt.Errorf("write segment %s: %w", s.name(), err)
+			return j.cutBack(fmt.Errorf("write segment %s: %w", s.name(), err))
 		}
 	}
 	if !j.placed(f, name) {
 		if err := j.putBack(s, j.tail.pos); err != nil {
-			return fmt.Errorf("write segment %s again: %w", s.name(), err)
+			return j.cutBack(fmt.Errorf("write segment %s again: %w", s.name(), err))
 		}
 	}
 	return nil
@@ -216,16 +224,22 @@ func (j *Journal) cut() error {
 	return nil
 }
 
-// takeBack forgets the uncommitted records, in memory and in the file.
-func (j *Journal) takeBack() {
-	if s := j.tailSegment(); s != nil && s.file != nil {
-		if err := s.file.Truncate(s.offset(j.end.pos)); err != nil {
-			// It is tried again before the next write. If the process dies
-			// before that, messages that were refused may come back.
-			j.uncut = true
-			j.report(slog.LevelWarn, "truncate segment after a failed write", "segment", s.name(), "err", err)
-		}
+// cutBack cuts off what the file has of the uncommitted records, because of err, and
+// returns err, or one that says that they are still there.
+func (j *Journal) cutBack(err error) error {
+	s := j.tailSegment()
+	if cause := s.file.Truncate(s.offset(j.end.pos)); cause != nil {
+		// It is tried again before the next write. If the process dies
+		// before that, messages that were refused may come back.
+		j.uncut = true
+		j.report(slog.LevelWarn, "truncate segment after a failed write", "segment", s.name(), "err", cause)
+		return fmt.Errorf("%w: %w", ErrNotTakenBack, err)
 	}
+	return err
+}
+
+// takeBack forgets the uncommitted records.
+func (j *Journal) takeBack() {
 	j.cutTail()
 	j.tail = j.end
 	j.shared = j.shared[:0]

@@ -286,6 +286,7 @@ func TestJournal_KeepsWhatTheModelKeeps(t *testing.T) {
 			m := newLife(t, seed)
 			for range 1 + m.rng.IntN(150) {
 				// A fault stays for a while.
+				failed := m.failEvents
 				if m.rng.IntN(10) == 0 {
 					m.failWrites, m.failEvents, m.failTruncate = false, false, false
 				}
@@ -295,6 +296,11 @@ func TestJournal_KeepsWhatTheModelKeeps(t *testing.T) {
 					m.failEvents = m.rng.IntN(2) == 0
 				}
 				faults := m.failWrites || m.failEvents || m.failTruncate
+				if failed && !m.failEvents { // a server tries again soon
+					if err := m.writeEvents(); err != nil && !faults {
+						t.Fatal(err)
+					}
+				}
 				if !m.step() && !faults {
 					t.Fatal("an operation failed without a fault")
 				}

@@ -155,7 +155,11 @@ func (m *life) publish() error {
 		m.j.Append(m.now, msg.due, []byte(msg.body))
 		batch = append(batch, msg)
 	}
+	before := m.clock
 	err := m.j.Commit()
+	if err == nil && slices.ContainsFunc(m.cursors, func(mc *modelCursor) bool { return !mc.ephemeral && mc.born > m.written }) {
+		m.written = before // what reaches a cursor is committed with what is known of the cursor
+	}
 	for i, msg := range batch {
 		seq := first + uint64(i)
 		if err != nil {

@@ -45,14 +45,20 @@ func (j *Journal) look(s *segment, f File) (name string) {
 			"segment", s.name(), "bytes", s.offset(s.end)-size)
 	}
 	if l := &j.events; l.file != nil && !j.placed(l.file, cursorName(l.generation)) {
-		j.taken(cursorName(l.generation))
-		l.stale = true
+		l.taken(j)
 	}
 	return s.name()
 }
 
 func (j *Journal) taken(name string) {
 	j.report(slog.LevelError, "a file was taken away by somebody else while it was in use: it is written again", "file", name)
+}
+
+// taken is told that the cursor file was: until a snapshot has been written no file
+// tells of any cursor.
+func (l *eventLog) taken(j *Journal) {
+	j.taken(cursorName(l.generation))
+	l.stale, l.unkept = true, true
 }
 
 // putBack writes the tail segment again, from the file that is open and has lost

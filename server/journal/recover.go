@@ -27,8 +27,8 @@ type Recovery struct {
 const volatileSegment = 1 << 20
 
 // Open opens the journal in a directory, or begins a new one. What is damaged
-// is skipped, counted, reported and set aside: a journal always opens unless
-// the directory cannot be read at all.
+// is skipped, counted, reported and set aside. A disk that cannot be read is
+// another matter: Open fails, and changes nothing that another try would miss.
 func Open(o Options) (*Journal, Recovery, error) {
 	j := &Journal{
 		fs: o.FS, pool: o.Blocks, log: o.Log, firstSeq: o.FirstSeq,
@@ -53,7 +53,9 @@ func Open(o Options) (*Journal, Recovery, error) {
 	}
 	j.begin(o.FirstSeq)
 	p := &replay{j: j}
-	j.readCursorFiles(names, p, &rec)
+	if err := j.readCursorFiles(names, p, &rec); err != nil {
+		return nil, rec, err
+	}
 	rec.Doubtful = j.events.stale
 	logged := len(j.deferred)
 	if err := j.readOn(&rec); err != nil {
@@ -179,8 +181,9 @@ func (j *Journal) setAsideFile(name, why string, rec *Recovery) {
 	j.report(slog.LevelError, "a file was set aside", "file", aside, "why", why)
 }
 
-// readCursorFiles replays the newest cursor file that can be read.
-func (j *Journal) readCursorFiles(names []string, p *replay, rec *Recovery) {
+// readCursorFiles replays the newest cursor file that is whole enough. The error is
+// that of a disk that can't be read: to go on would be to forget the cursors.
+func (j *Journal) readCursorFiles(names []string, p *replay, rec *Recovery) error {
 	var generations []uint64
 	for _, name := range names {
 		if g, ok := parseCursorName(name); ok {
@@ -191,11 +194,15 @@ func (j *Journal) readCursorFiles(names []string, p *replay, rec *Recovery) {
 	slices.Reverse(generations)
 	for i, g := range generations {
 		j.events.generation = max(j.events.generation, g)
-		if j.readCursorFile(g, p, rec) {
+		used, err := j.readCursorFile(g, p, rec)
+		if err != nil {
+			return fmt.Errorf("read cursor file %s: %w", cursorName(g), err)
+		}
+		if used {
 			for _, old := range generations[i+1:] {
 				j.events.outdated = append(j.events.outdated, cursorName(old))
 			}
-			return
+			return nil
 		}
 		j.events.stale = true
 	}
@@ -203,20 +210,20 @@ func (j *Journal) readCursorFiles(names []string, p *replay, rec *Recovery) {
 		j.report(slog.LevelError, "the cursor file is missing: all messages on disk wait for the first channel")
 		j.events.stale = true
 	}
+	return nil
 }
 
-// readCursorFile replays one cursor file. It is false when not even the
+// readCursorFile replays one cursor file. used is false when not even the
 // snapshot at its start can be used.
-func (j *Journal) readCursorFile(generation uint64, p *replay, rec *Recovery) bool {
+func (j *Journal) readCursorFile(generation uint64, p *replay, rec *Recovery) (used bool, err error) {
 	name := cursorName(generation)
 	b, err := readFile(j.fs, name)
 	if err != nil {
-		j.report(slog.LevelError, "read cursor file", "file", name, "err", err)
-		return false
+		return false, err
 	}
 	if version, ok := headerVersion(b, cursorMagic); ok && version != formatVersion {
 		j.setAsideFile(name, fmt.Sprintf("it has version %d of the format, and this program knows version %d", version, formatVersion), rec)
-		return false
+		return false, nil
 	}
 	at := fileHeader
 	for {
@@ -234,7 +241,7 @@ func (j *Journal) readCursorFile(generation uint64, p *replay, rec *Recovery) bo
 	if at == fileHeader {
 		j.setAsideFile(name, "its first block is damaged", rec)
 		p.reset()
-		return false
+		return false, nil
 	}
 	j.events.size, j.events.snapshot = int64(at), int64(at)
 	if at != len(b) {
@@ -242,7 +249,7 @@ func (j *Journal) readCursorFile(generation uint64, p *replay, rec *Recovery) bo
 		j.events.stale = true
 		j.report(slog.LevelWarn, "the end of a cursor file is not whole: answers given last may be asked for again", "file", name, "bytes", len(b)-at)
 	}
-	return true
+	return true, nil
 }
 
 // reset forgets what a file that proved useless has done.

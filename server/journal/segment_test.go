@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -320,5 +321,64 @@ func TestCursor_TimeoutsInOrder(t *testing.T) {
 		if err := j.Check(); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// What a write that fails has stored is cut off. Where that fails too, nobody must
+// be told that nothing was kept: the next process may find it.
+func TestCommit_SaysWhatCouldNotBeTakenBack(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		fails []string // operations, besides a write in the middle of its bytes
+		open  bool     // what becomes of the messages
+	}{
+		{"cut off", nil, false},
+		{"not cut off", []string{"truncate"}, true},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			disk := journaltest.New(rand.New(rand.NewPCG(3, 1)))
+			j := openDamaged(t, disk, 0, nil)
+			j.CreateCursor("c", journal.CursorOptions{})
+			if err := j.WriteEvents(); err != nil {
+				t.Fatal(err)
+			}
+			put := func(first, n int) error {
+				for i := range n {
+					j.Append(int64(first+i), 0, fmt.Appendf(nil, "message %08d", first+i))
+				}
+				return j.Commit()
+			}
+			if err := put(0, 1); err != nil {
+				t.Fatal(err)
+			}
+			disk.FailNext("write", journaltest.Torn(syscall.ENOSPC))
+			for _, op := range row.fails {
+				disk.FailNext(op, syscall.EIO)
+			}
+			if err := put(1, 20); !errors.Is(err, syscall.ENOSPC) || errors.Is(err, journal.ErrNotTakenBack) != row.open {
+				t.Errorf("committed with %v", err)
+			}
+			clone := disk.Clone(rand.New(rand.NewPCG(1, 1)))
+			found := openDamaged(t, clone, 0, nil)
+			if n := len(takeAll(t, found, found.Cursors()[0])); (n > 1) != row.open {
+				t.Errorf("a start finds %d messages, 1 was committed", n)
+			}
+			// It is cut off before anything else is written, and where that
+			// fails once more nothing of the next messages is in the file.
+			if row.open {
+				disk.FailNext("truncate", syscall.EIO)
+				if err := put(1, 1); !errors.Is(err, syscall.EIO) || errors.Is(err, journal.ErrNotTakenBack) {
+					t.Errorf("committed with %v", err)
+				}
+			}
+			if err := put(1, 1); err != nil {
+				t.Fatal(err)
+			}
+			disk.Kill()
+			j = openDamaged(t, disk, 0, nil)
+			if got, want := takeAll(t, j, j.Cursors()[0]), []int{0, 1}; !slices.Equal(got, want) {
+				t.Errorf("after a kill there are %d, want %d", got, want)
+			}
+		})
 	}
 }

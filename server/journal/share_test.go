@@ -100,6 +100,9 @@ func TestAppendShared_IsTakenBackWhenItCannotBeWritten(t *testing.T) {
 	disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
 	j := openDamaged(t, disk, 0, nil)
 	c := j.CreateCursor("c", journal.CursorOptions{})
+	if err := j.WriteEvents(); err != nil {
+		t.Fatal(err)
+	}
 	disk.SetCapacity(1)
 	j.AppendShared(0, []byte("message 00000000"), journal.Share{Cursor: c, Attempts: 1})
 	if err := j.Commit(); err == nil {

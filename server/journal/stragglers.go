@@ -54,7 +54,9 @@ func (j *Journal) moveStragglers(low int64) {
 	err := j.writeTail()
 	if err == nil {
 		// The log must not outlive the copies that it speaks of.
-		err = j.syncCopies()
+		if err = j.syncCopies(); err != nil {
+			err = j.cutBack(err)
+		}
 	}
 	if err != nil {
 		j.takeBack()
