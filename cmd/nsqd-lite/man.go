@@ -52,12 +52,9 @@ func writeManuals(dir string, cmd *cobra.Command) error {
 	return nil
 }
 
-// manualName is the name of a command's page: nsqd-lite-topic-create, or just
-// the name for those that have one of their own.
+// manualName is the name of a command's page: nsqd-lite-topic-create. That of
+// nsq_to_file is nsqd-lite-nsq_to_file, since NSQ's own program may have a page.
 func manualName(cmd *cobra.Command) string {
-	if isUtility(cmd.Name()) {
-		return cmd.Name()
-	}
 	return strings.ReplaceAll(cmd.CommandPath(), " ", "-")
 }
 
