@@ -20,6 +20,7 @@ type bareLoop struct {
 	posted []func()
 	timers []*bareTimer
 	dice   *rand.Rand
+	turns  int // so far
 
 	slow  bool            // work given to Go waits for work
 	queue []func() func() // that work
@@ -74,6 +75,7 @@ func (l *bareLoop) OnStop(func()) func()           { return func() {} }
 // by Post.
 func (l *bareLoop) turn(f func()) {
 	for {
+		l.turns++
 		f()
 		for i := 0; i < len(l.ends); i++ {
 			l.ends[i]()

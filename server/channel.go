@@ -17,6 +17,11 @@ const (
 	shareBytes = 256 << 10
 )
 
+// passBytes is about how much of a journal a channel reads in one turn to pass
+// over what it is not to deliver: messages that were published with a delay and
+// handed over already.
+const passBytes = 512 << 10
+
 // readRetry is how long a channel waits when a file could not be read.
 const readRetry = time.Second
 
@@ -33,6 +38,7 @@ type channel struct {
 	ephemeral   bool
 	dropped     bool // deleted
 	woken       bool // in turn.woken
+	passing     bool // wakes itself in the next turn, to read on
 
 	timer loop.Timer // for what is in flight and what is deferred
 	alarm int64      // when timer runs; 0: it does not
@@ -100,6 +106,7 @@ func (ch *channel) dispatch() {
 	if ch.dropped {
 		return
 	}
+	ch.cur.Pace(passBytes)
 	share := shareMost
 	if depth := ch.cur.Depth(); depth < int64(ch.ready.n)*shareMost {
 		share = (int(depth) + ch.ready.n - 1) / max(ch.ready.n, 1)
@@ -115,7 +122,26 @@ func (ch *channel) dispatch() {
 			ch.ready.push(c)
 		}
 	}
+	if ch.ready.n > 0 && ch.cur.Passing() && !ch.cur.Paused() {
+		ch.readOn()
+	}
 	ch.arm()
+}
+
+// readOn has the channel go on in the next turn: there is much to pass over
+// before the next message, and others have their turn meanwhile.
+func (ch *channel) readOn() {
+	if ch.passing {
+		return
+	}
+	ch.passing = true
+	ch.t.touch() // how far it has read is to be written down
+	ch.t.s.l.After(0, func() {
+		ch.passing = false
+		if !ch.dropped && !ch.t.s.closed {
+			ch.wake()
+		}
+	})
 }
 
 // deliver writes up to n messages into c's output and notes that they are in

@@ -128,6 +128,26 @@ func TestDelivery_LaterChannelDoesNotGetTheSameTurn(t *testing.T) {
 	}
 }
 
+// What is fresh behind very many messages that were published for later is
+// found in several turns, so that nobody is held up.
+func TestDelivery_PassesOverDeferredInSeveralTurns(t *testing.T) {
+	w := newWorld(t, Options{})
+	p := w.subscribe("t", "c", 0)
+	const most = 3*passBytes/(64<<10) + 1
+	for range most {
+		w.do(func() {
+			w.s.topic("t").publish([][]byte{make([]byte, 64<<10)}, w.l.at.Add(time.Hour).UnixNano(), func(error) {})
+		})
+	}
+	w.publish("t", "fresh")
+	before := w.l.turns
+	p.rdy(1)
+	p.want("fresh/1")
+	if n := w.l.turns - before; n < 4 {
+		t.Errorf("%d messages of 64 KiB were passed over in %d turns, want 4 at least", most, n)
+	}
+}
+
 func TestDelivery_SubscribersShareAChannel(t *testing.T) {
 	w := newWorld(t, Options{})
 	var ps []*peer

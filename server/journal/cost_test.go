@@ -214,6 +214,79 @@ func TestNext_DoesNotReadAllDeferredFirst(t *testing.T) {
 	}
 }
 
+// muchDeferred is a journal with a cursor that was handed many messages for later,
+// and has read none of their records.
+func muchDeferred(t *testing.T, n int) (*counted, *journal.Journal, *journal.Cursor) {
+	t.Helper()
+	dir := &counted{FS: journal.Memory()}
+	j, _, err := journal.Open(journal.Options{FS: dir, NeverSync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	for i := range n {
+		j.Append(1, int64(1000+i), make([]byte, 200))
+	}
+	if err := j.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	return dir, j, c
+}
+
+// TestNext_ReadsNotOnWhenNothingIsFresh: after the one message whose time has
+// come nothing is to be delivered, and the records of the others are left alone.
+func TestNext_ReadsNotOnWhenNothingIsFresh(t *testing.T) {
+	dir, j, c := muchDeferred(t, 20_000)
+	c.Expire(1000, func(uint64, uint32) {})
+	dir.read = 0
+	var d journal.Delivery
+	if ok, err := c.Next(1000, 1<<60, 1, &d); !ok || err != nil || d.Seq != 0 {
+		t.Fatalf("%v %v, sequence %d, want the first message", ok, err, d.Seq)
+	}
+	if ok, err := c.Next(1000, 1<<60, 1, &d); ok || err != nil || c.Passing() {
+		t.Fatalf("%v %v, passing %v: nothing more is due", ok, err, c.Passing())
+	}
+	if dir.read > 200<<10 {
+		t.Errorf("%d of %d bytes are read to deliver one message", dir.read, j.Bytes())
+	}
+}
+
+// TestPace_LetsNextStopOnItsWay: a fresh message behind many that were handed over
+// is found in steps, each of which reads little more than it may.
+func TestPace_LetsNextStopOnItsWay(t *testing.T) {
+	const pace, slack = 100 << 10, 64<<10 + 4<<10 // what is read ahead
+	dir, j, c := muchDeferred(t, 20_000)
+	last := j.Append(1, 0, []byte("fresh"))
+	if err := j.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	var d journal.Delivery
+	for steps := 1; ; steps++ {
+		dir.read = 0
+		c.Pace(pace)
+		ok, err := c.Next(1, 1<<60, 1, &d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if dir.read > pace+slack {
+			t.Fatalf("step %d reads %d bytes at a pace of %d", steps, dir.read, pace)
+		}
+		if !ok && (!c.Passing() || c.Depth() != 1) {
+			t.Fatalf("step %d: passing %v, depth %d, and no message", steps, c.Passing(), c.Depth())
+		}
+		if !ok {
+			continue
+		}
+		if d.Seq != last || c.Passing() {
+			t.Errorf("sequence %d, want %d; passing %v", d.Seq, last, c.Passing())
+		}
+		if want := int(j.Bytes() / (pace + slack)); steps < want {
+			t.Errorf("%d steps, want %d at least", steps, want)
+		}
+		return
+	}
+}
+
 // TestNext_KeepsSegmentsOpen: messages whose times have come stand here and
 // there; their files are not opened for each, and not read much beyond them.
 func TestNext_KeepsSegmentsOpen(t *testing.T) {

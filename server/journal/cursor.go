@@ -58,7 +58,9 @@ type Cursor struct {
 	messages      uint64
 	gone          int64 // outstanding messages whose records could not be read when the journal was opened
 	ahead         readAhead
-	freshLast     bool // the last delivery was a fresh message
+	paced         bool  // Pace was called: Next passes over so much and no more
+	pace          int64 // bytes of it that are left
+	freshLast     bool  // the last delivery was a fresh message
 	oldest        struct {
 		seq       uint64 // the read position for which it was found out
 		published int64  // of the fresh message at the head, 0 when not known
@@ -195,11 +197,12 @@ func (c *Cursor) pass(from, to place, deferred int64) {
 
 // Next takes the next waiting message in flight with owner until deadline.
 // Messages that came back and fresh ones take turns, so that neither waits for
-// ever. ok is false when none waits. An error means that a message waits but
-// could not be read now; it stays.
+// ever. ok is false when none waits, or when the pace is used up: then Passing
+// is true. An error means that a message waits but could not be read now; it
+// stays.
 func (c *Cursor) Next(now, deadline int64, owner uint32, d *Delivery) (ok bool, err error) {
 	for passed := 0; ; passed++ {
-		fresh := c.read.seq != c.j.front.seq
+		fresh := c.mayRead(passed)
 		switch {
 		case c.waiting.n > 0 && (c.freshLast || !fresh || passed >= passMost):
 			ok, err = c.nextWaiting(now, deadline, owner, d)
@@ -208,16 +211,39 @@ func (c *Cursor) Next(now, deadline int64, owner uint32, d *Delivery) (ok bool, 
 				return ok, err
 			}
 		case fresh:
+			from := c.read.pos
 			ok, err = c.nextFresh(now, deadline, owner, d)
 			if ok || err != nil {
 				c.freshLast = true
 				return ok, err
 			}
+			c.pace -= c.read.pos - from
 		default:
 			return false, nil
 		}
 	}
 }
+
+// mayRead reports whether Next, which has passed over some records, looks at one
+// more. A few are looked at with every message that is delivered, so that the
+// read position keeps up with what is finished. All of them only when a fresh
+// message is known to be among them: after a start with a million deferred ones
+// ahead, nobody waits for all of them to be read.
+func (c *Cursor) mayRead(passed int) bool {
+	if c.read.seq == c.j.front.seq || c.paced && c.pace <= 0 {
+		return false
+	}
+	return passed < passMost || c.fresh() > 0
+}
+
+// Pace lets Next pass over about so many more bytes of records that are not to be
+// delivered. Whoever must not be held up calls it once in a while and asks
+// Passing. Without it Next reads on until it has a message.
+func (c *Cursor) Pace(bytes int64) { c.paced, c.pace = true, bytes }
+
+// Passing reports whether the pace was used up on the way to a fresh message:
+// Next finds it after another Pace.
+func (c *Cursor) Passing() bool { return c.paced && c.pace <= 0 && c.fresh() > 0 }
 
 // nextWaiting delivers the message that has waited longest since it came back.
 // ok is false when its record was damaged: then it is gone.
