@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -525,5 +526,32 @@ func TestDisk_WhatCannotBeTakenBackMayBeKept(t *testing.T) {
 	w.publish("t", "after")
 	if n := w.channel("t", "c").Depth; n != 2 {
 		t.Errorf("depth %d, want 2", n)
+	}
+}
+
+// A cursor file that is begun anew in pieces becomes whole also when nothing more
+// happens to its topic.
+func TestDisk_NewCursorFileIsWrittenToItsEnd(t *testing.T) {
+	disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+	w := newWorldOn(t, Options{}, disk)
+	w.subscribe("t", "c", 0)
+	w.sleep(time.Second)
+	top := w.s.topic("t")
+	bodies := slices.Repeat([][]byte{[]byte("x")}, 1000)
+	for i := 0; !top.j.Rewriting(); i++ {
+		if i == 100 {
+			t.Fatal("no new cursor file is begun")
+		}
+		w.do(func() { top.publish(bodies, w.l.at.Add(time.Hour).UnixNano(), func(error) {}) })
+		w.sleep(trailDelay)
+	}
+	w.sleep(10 * time.Second)
+	if top.j.Rewriting() || top.j.Dirty() {
+		t.Errorf("after a while: being written %v, something to write %v", top.j.Rewriting(), top.j.Dirty())
+	}
+	for _, name := range disk.Files() {
+		if strings.HasSuffix(name, ".tmp") {
+			t.Errorf("%s is left", name)
+		}
 	}
 }

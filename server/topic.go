@@ -138,7 +138,7 @@ func (t *topic) writeEvents() error {
 		return nil
 	}
 	err := t.j.WriteEvents()
-	if err != nil {
+	if err != nil || t.j.Rewriting() {
 		t.s.turn.writeLater(t)
 	}
 	if err != nil || t.onDisk {

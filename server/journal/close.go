@@ -171,6 +171,7 @@ const closeAfter = 16 << 10
 // off a file that nobody has open is missed then.
 func (j *Journal) closeEvents() error {
 	l := &j.events
+	l.abandon(j)
 	if l.size-l.snapshot > closeAfter {
 		return l.rewrite(j)
 	}

@@ -43,7 +43,7 @@ func (m *life) survive(power bool, seed uint64) {
 }
 
 func TestCrash_AtEveryOperationOfTheDisk(t *testing.T) {
-	for workload := range uint64(2) {
+	for workload := range uint64(3) { // the second and third write cursor files in slices
 		ops := crashedLife(t, 90+workload, 0).disk.Ops()
 		if ops < 100 {
 			t.Fatalf("the workload has only %d operations", ops)

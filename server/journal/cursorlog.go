@@ -22,7 +22,8 @@ import (
 // The checksum covers length and payload. end is the journal's committed end
 // when the block was written: what stands behind the last block's end is found
 // by reading the journal itself. The first block of a file is a snapshot of
-// everything. All numbers in a block are uvarints.
+// everything, with events in it if it was taken in slices: generation.go has the
+// reasons. All numbers in a block are uvarints.
 const (
 	blockHeader = 8
 
@@ -56,7 +57,7 @@ const (
 	evAgain               // cursor, sequence, attempts: delivered once more
 	evDeferred            // sequence, position, due: published with a delay
 	evEmpty               // cursor, front
-	evMessage             // cursor, sequence, position, attempts, due or 0: outstanding, in a snapshot
+	evMessage             // cursor, sequence, position, attempts, due or 0: outstanding, in a snapshot, whatever was known of it
 	evGap                 // cursor, first sequence, end (sequence, position), deferred: in a snapshot
 	evMoved               // cursor, sequence, position: its record was copied there
 	evRewind              // cursor, read (sequence, position), again, deferredAhead: set back
@@ -70,17 +71,20 @@ type eventLog struct {
 	size       int64 // of the file
 	snapshot   int64 // size of the snapshot it began with
 	buf        []byte
-	dirty      []*Cursor // cursors with something to stage
-	stale      bool      // buf was dropped, or the file is not to be trusted: write a snapshot
-	unkept     bool      // a cursor is in no file: see vouch
-	failed     error     // what the last write came to
-	outdated   []string  // files that may go after the next Sync
-	frontDirty bool      // the frontier moved, and no durable cursor's events tell
-	due        bool      // a block is wanted even without an event
-	blockEnd   int64     // the journal's end in the last block
-	block      []byte    // what write makes its blocks in
-	rewriteAt  int64     // the constants, unless a test says otherwise
+	dirty      []*Cursor  // cursors with something to stage
+	stale      bool       // buf was dropped, or the file is not to be trusted: write a snapshot
+	unkept     bool       // a cursor is in no file: see vouch
+	failed     error      // what the last write came to
+	outdated   []string   // files that may go after the next Sync
+	frontDirty bool       // the frontier moved, and no durable cursor's events tell
+	due        bool       // a block is wanted even without an event
+	blockEnd   int64      // the journal's end in the last block
+	block      []byte     // what write makes its blocks in
+	next       *successor // the next generation, while it is being written
+	notBefore  int64      // the size before which no other one is begun, after one that failed
+	rewriteAt  int64      // the constants, unless a test says otherwise
 	kept       int64
+	slice      int
 }
 
 func (j *Journal) durableCursors() bool {
@@ -89,7 +93,7 @@ func (j *Journal) durableCursors() bool {
 
 // waiting reports whether there is something to write.
 func (l *eventLog) waiting(j *Journal) bool {
-	return len(l.buf) > 0 || len(l.dirty) > 0 || l.frontDirty || l.due || l.stale
+	return len(l.buf) > 0 || len(l.dirty) > 0 || l.frontDirty || l.due || l.stale || l.next != nil
 }
 
 // add appends an event of numbers.
@@ -305,7 +309,8 @@ func (j *Journal) WriteEvents() error {
 	return err
 }
 
-// flush writes what waits, as a block or as a new file.
+// flush writes what waits, as a block or as a new file, and goes on with a new
+// file that is written in slices.
 func (l *eventLog) flush(j *Journal) error {
 	l.failed = l.tryFlush(j)
 	return l.failed
@@ -314,17 +319,30 @@ func (l *eventLog) flush(j *Journal) error {
 func (l *eventLog) tryFlush(j *Journal) error {
 	l.stageAll()
 	l.stageFront(j)
-	if len(l.buf) == 0 && !l.stale && !l.due {
+	if len(l.buf) == 0 && !l.stale && !l.due && l.next == nil {
 		return nil
 	}
-	if l.stale || l.generation == 0 || l.size+int64(len(l.buf)) > max(l.rewriteAt, 2*l.snapshot) {
+	grown := l.next == nil && l.size+int64(len(l.buf)) > max(l.rewriteAt, 2*l.snapshot)
+	if l.stale || l.generation == 0 || grown && j.snapshotSize() <= l.slice {
 		return l.rewrite(j)
 	}
-	err := l.write(j)
-	if err != nil && int64(len(l.buf)) > l.kept {
-		l.buf, l.stale = nil, true
+	events, generation := l.buf, l.generation
+	if len(events) > 0 || l.due {
+		if err := l.write(j); err != nil {
+			if int64(len(l.buf)) > l.kept {
+				l.buf, l.stale = nil, true
+			}
+			return err
+		}
 	}
-	return err
+	switch {
+	case l.generation != generation: // the file was gone, and is written anew
+	case l.next != nil:
+		l.follow(j, events)
+	case grown && l.size >= l.notBefore:
+		l.begin(j)
+	}
+	return nil
 }
 
 // write appends the waiting events as one block.
@@ -382,13 +400,13 @@ func sealBlock(block []byte) {
 	binary.LittleEndian.PutUint32(block, crc32.Checksum(block[4:], castagnoli))
 }
 
-// rewrite begins a new generation of the file with a snapshot. The old one
-// goes once the new one is sure to survive the loss of power.
+// rewrite begins a new generation of the file with a snapshot, in one piece: when
+// it is small, when the old file is not to be trusted, and at the end.
 func (l *eventLog) rewrite(j *Journal) error {
+	l.abandon(j)
 	l.stageAll()
 	l.frontDirty = false // the snapshot says it
-	next := l.generation + 1
-	temp, name := cursorName(next)+tempSuffix, cursorName(next)
+	temp, name := l.nextTemp(), cursorName(l.generation+1)
 	b := appendHeader(make([]byte, 0, j.snapshotSize()), cursorMagic, 0, j.firstSeq)
 	b = j.appendSnapshot(beginBlock(b, j.end))
 	sealBlock(b[fileHeader:])
@@ -409,6 +427,13 @@ func (l *eventLog) rewrite(j *Journal) error {
 		}
 		return fmt.Errorf("rewrite cursor file: %w", err)
 	}
+	l.succeed(j, f, int64(len(b)))
+	return nil
+}
+
+// succeed has a new generation, which holds a snapshot of a size, take the place of
+// the old one. That goes once the new one is sure to survive the loss of power.
+func (l *eventLog) succeed(j *Journal, f File, size int64) {
 	if l.file != nil {
 		// A Sync may be at it; the next one closes it.
 		j.unsynced = append(j.unsynced, l.file)
@@ -417,8 +442,9 @@ func (l *eventLog) rewrite(j *Journal) error {
 	if l.generation != 0 {
 		l.outdated = append(l.outdated, cursorName(l.generation))
 	}
-	l.file, l.generation, l.stale = f, next, false
-	l.size, l.snapshot = int64(len(b)), int64(len(b))
+	l.file, l.stale, l.notBefore = f, false, 0
+	l.generation++
+	l.size, l.snapshot = size, size
 	l.written(j)
 	j.newNames, j.unflushed = true, true
 	if j.neverSync {
@@ -430,7 +456,6 @@ func (l *eventLog) rewrite(j *Journal) error {
 		}
 		l.outdated = nil
 	}
-	return nil
 }
 
 // snapshotSize is how long a cursor file with a snapshot will be, about. It
@@ -449,22 +474,12 @@ func (j *Journal) appendSnapshot(b []byte) []byte {
 	// The frontier comes first: cursors are created at it and then put where
 	// they stand. Deferred records beyond it come last, when there are
 	// cursors to be given them if it moves.
-	b = appendEvent(b, evHold, j.holds(), j.front.seq, uint64(j.front.pos))
-	b = appendEvent(b, evFront, j.front.seq, uint64(j.front.pos))
+	b = j.appendFrontier(b)
 	for _, c := range j.cursors {
 		if c.options.Ephemeral {
 			continue
 		}
-		b = appendCreate(b, c)
-		if c.again > c.read.seq {
-			b = appendRewind(b, c)
-		}
-		if c.unsure {
-			b = appendEvent(b, evUnsure, uint64(c.id))
-		}
-		for _, g := range c.gaps {
-			b = appendEvent(b, evGap, uint64(c.id), g.from, g.to.seq, uint64(g.to.pos), uint64(g.deferred))
-		}
+		b = appendCursor(b, c)
 		// Those that wait keep their order; the others have their times.
 		for slot := c.waiting.head; slot != 0; slot = c.out.get(slot).next {
 			b = appendMessage(b, c, c.out.get(slot))
@@ -476,9 +491,34 @@ func (j *Journal) appendSnapshot(b []byte) []byte {
 		})
 	}
 	for _, d := range j.deferred[:j.committedDeferrals()] {
-		b = appendEvent(b, evDeferred, d.seq, uint64(d.pos), uint64(d.due))
+		b = appendDeferral(b, d)
 	}
 	return b
+}
+
+// appendFrontier appends what a snapshot says of the journal itself.
+func (j *Journal) appendFrontier(b []byte) []byte {
+	b = appendEvent(b, evHold, j.holds(), j.front.seq, uint64(j.front.pos))
+	return appendEvent(b, evFront, j.front.seq, uint64(j.front.pos))
+}
+
+// appendCursor appends a cursor without its messages.
+func appendCursor(b []byte, c *Cursor) []byte {
+	b = appendCreate(b, c)
+	if c.again > c.read.seq {
+		b = appendRewind(b, c)
+	}
+	if c.unsure {
+		b = appendEvent(b, evUnsure, uint64(c.id))
+	}
+	for _, g := range c.gaps {
+		b = appendEvent(b, evGap, uint64(c.id), g.from, g.to.seq, uint64(g.to.pos), uint64(g.deferred))
+	}
+	return b
+}
+
+func appendDeferral(b []byte, d deferral) []byte {
+	return appendEvent(b, evDeferred, d.seq, uint64(d.pos), uint64(d.due))
 }
 
 func appendMessage(b []byte, c *Cursor, e *entry) []byte {
@@ -489,8 +529,13 @@ func appendMessage(b []byte, c *Cursor, e *entry) []byte {
 	return appendEvent(b, evMessage, uint64(c.id), e.seq, uint64(e.pos), uint64(e.attempts), due)
 }
 
-// close closes the file; it opens again by itself.
+// close closes the file; it opens again by itself. A new generation that is not
+// whole is dropped by the next Open.
 func (l *eventLog) close() {
+	if l.next != nil {
+		_ = l.next.file.Close()
+		l.next = nil
+	}
 	if l.file != nil {
 		_ = l.file.Close()
 		l.file = nil

@@ -149,6 +149,18 @@ func (e *entries) get(slot uint32) *entry {
 	return &e.chunks[slot>>chunkBits].items[slot&chunkMask]
 }
 
+// at returns the entry at any number, nil when it is no slot in use.
+func (e *entries) at(slot uint32) *entry {
+	c, i := int(slot>>chunkBits), int(slot&chunkMask)
+	if c >= len(e.chunks) || i < firstItem(c) || i >= int(e.chunks[c].fresh) {
+		return nil
+	}
+	if it := &e.chunks[c].items[i]; it.state != stateFree {
+		return it
+	}
+	return nil
+}
+
 // reset forgets all entries and gives their memory back.
 func (e *entries) reset() { *e = entries{} }
 

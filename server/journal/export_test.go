@@ -6,5 +6,9 @@ func SetLogLimits(j *Journal, rewriteAt, kept int64) {
 	j.events.rewriteAt, j.events.kept = rewriteAt, kept
 }
 
+// SetSlice makes a step of a cursor file that is written in slices about so long,
+// and lets none shorter than that be written in one piece.
+func SetSlice(j *Journal, bytes int) { j.events.slice = bytes }
+
 // Rewrite begins a new cursor file.
 func (j *Journal) Rewrite() error { return j.events.rewrite(j) }

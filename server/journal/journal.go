@@ -261,6 +261,7 @@ func (j *Journal) advance() {
 		return
 	}
 	n, from := j.committedDeferrals(), j.front
+	j.events.handedOver(j, j.deferred[:n])
 	j.front = j.end
 	for _, c := range j.cursors {
 		c.take(from, j.front, j.deferred[:n])

@@ -44,6 +44,9 @@ type life struct {
 	names    int
 
 	failWrites, failEvents, failTruncate bool // faults now
+
+	rewriteAt int64 // how large cursor files grow
+	slice     int   // how much of them is written at a time
 }
 
 type modelMessage struct {
@@ -94,6 +97,10 @@ func newLife(t testing.TB, seed uint64) *life {
 		messages: map[uint64]*modelMessage{}, refused: map[uint64][]refusal{}}
 	m.disk.Fail(m.fault)
 	m.opts = journal.Options{FirstSeq: 1 << 40, SegmentBytes: 1 << (9 + rng.IntN(6))}
+	m.rewriteAt, m.slice = 4096, 4096
+	if seed%3 != 0 { // most lives see a cursor file written in slices, and some hardly anything else
+		m.rewriteAt, m.slice = 256<<(seed%4), 16<<rng.IntN(4)
+	}
 	m.open()
 	return m
 }
@@ -118,7 +125,8 @@ func (m *life) open() {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	journal.SetLogLimits(j, 4096, 1024)
+	journal.SetLogLimits(j, m.rewriteAt, 1024)
+	journal.SetSlice(j, m.slice)
 	m.j = j
 	m.check()
 }

@@ -35,7 +35,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 		segBytes: cmp.Or(o.SegmentBytes, 100<<20), maxBody: cmp.Or(o.MaxBody, maxBody),
 		neverSync: o.NeverSync, volatile: o.Volatile,
 		retain: retention{age: o.RetainAge, bytes: o.RetainBytes},
-		events: eventLog{rewriteAt: rewriteAt, kept: eventsKept},
+		events: eventLog{rewriteAt: rewriteAt, kept: eventsKept, slice: sliceBytes},
 	}
 	if j.pool == nil {
 		j.pool = new(Blocks)
@@ -57,6 +57,8 @@ func Open(o Options) (*Journal, Recovery, error) {
 		return nil, rec, err
 	}
 	rec.Doubtful = j.events.stale
+	// A snapshot taken in slices has new ones before those that it copied later.
+	slices.SortFunc(j.deferred, func(a, b deferral) int { return cmp.Compare(a.seq, b.seq) })
 	logged := len(j.deferred)
 	if err := j.readOn(&rec); err != nil {
 		return nil, rec, err

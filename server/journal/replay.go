@@ -132,8 +132,8 @@ func (p *replay) event(kind byte) {
 	case evMessage:
 		c, at := p.cursor(), p.place()
 		attempts, due := uint16(p.number()), int64(p.number())
-		if !p.bad && c.out.find(at.seq) == 0 {
-			c.put(at, fate{attempts, due})
+		if !p.bad {
+			c.replace(at, fate{attempts, due})
 		}
 	case evGap:
 		c := p.cursor()
@@ -316,6 +316,16 @@ func (c *replayed) decide(seq uint64, f fate) {
 		c.fates = make(map[uint64]fate)
 	}
 	c.fates[seq] = f
+}
+
+// replace applies evMessage: nothing that was said before counts.
+func (c *replayed) replace(at place, f fate) {
+	if slot := c.out.find(at.seq); slot != 0 {
+		c.lift(slot)
+		c.out.remove(slot)
+	}
+	delete(c.fates, at.seq)
+	c.put(at, f)
 }
 
 // put makes a message outstanding.
