@@ -1,7 +1,5 @@
 package journal
 
-import "math/bits"
-
 // The states of an entry.
 const (
 	stateNone     uint8 = iota // just added: in no list and no heap
@@ -18,16 +16,6 @@ const (
 	chunkMin  = 8  // entries the first chunk starts with
 	chunkKeep = 2  // chunks that stay although nothing is in them
 	chunkMany = 64 // chunks beyond which emptiness gives everything back
-
-	tableMin  = 16   // slots the table starts with
-	tableKeep = 8192 // slots, 32 KiB, up to which the table never shrinks
-
-	// Sequences that differ in these low bits alone are neighbours in the table.
-	runBits = 6
-	runMask = 1<<runBits - 1
-
-	// Sequences that differ above these bits are strangers in the table.
-	farBits = 28
 )
 
 // entry is one outstanding message of a cursor: 48 bytes without a pointer, so
@@ -79,8 +67,8 @@ type entries struct {
 	spare  chain // chunks without an entry, kept for the next burst
 	gone   chain // indexes whose memory was given back
 
-	table []uint32 // 0 is empty; the length is a power of two
-	shift uint8    // 64 - log2(len(table))
+	table table
+	rest  moving
 }
 
 // len returns the number of entries.
@@ -98,16 +86,22 @@ func (e *entries) add(seq uint64) uint32 {
 
 // tryAdd is add for a sequence that may have an entry: then it returns 0.
 func (e *entries) tryAdd(seq uint64) uint32 {
-	if 2*(e.n+1) > len(e.table) {
-		e.resize(max(tableMin, 2*len(e.table)))
+	if e.rest.left > 0 {
+		e.move()
 	}
-	i := e.place(seq)
-	if s := e.table[i]; s != 0 && e.get(s).seq == seq {
+	if 2*(e.n+1) > len(e.table.cells) {
+		e.resize(max(tableMin, 2*len(e.table.cells)))
+	}
+	i := e.place(&e.table, seq)
+	if s := e.table.cells[i]; s != 0 && e.get(s).seq == seq {
+		return 0
+	}
+	if e.rest.left > 0 && e.look(&e.rest.table, seq) != 0 {
 		return 0
 	}
 	slot := e.take()
 	*e.get(slot) = entry{seq: seq}
-	e.insert(i, slot)
+	e.table.insert(i, slot)
 	e.n++
 	return slot
 }
@@ -117,13 +111,11 @@ func (e *entries) find(seq uint64) uint32 {
 	if e.n == 0 {
 		return 0
 	}
-	mask := len(e.table) - 1
-	for i := e.home(seq); ; i = (i + 1) & mask {
-		slot := e.table[i]
-		if slot == 0 || e.get(slot).seq == seq {
-			return slot
-		}
+	slot := e.look(&e.table, seq)
+	if slot == 0 && e.rest.left > 0 {
+		slot = e.look(&e.rest.table, seq)
 	}
+	return slot
 }
 
 // remove forgets the entry at slot, which must be in no list and no heap. It
@@ -133,11 +125,16 @@ func (e *entries) remove(slot uint32) {
 	if slot == 0 || it.state == stateFree {
 		panic("journal: the slot is free already")
 	}
-	e.unhash(slot, it.seq)
+	if e.rest.left > 0 {
+		e.move()
+	}
+	if !e.unhash(&e.table, slot, it.seq) {
+		e.unhash(&e.rest.table, slot, it.seq)
+	}
 	e.give(slot)
 	e.n--
-	if len(e.table) > tableKeep && 8*e.n < len(e.table) {
-		e.resize(len(e.table) / 2)
+	if size := len(e.table.cells); size > tableKeep && 8*e.n < size {
+		e.resize(size / 2)
 	}
 	if e.n == 0 && len(e.chunks) > chunkMany {
 		e.reset()
@@ -178,70 +175,4 @@ func (e *entries) each(f func(slot uint32)) {
 			}
 		}
 	}
-}
-
-// home returns where seq belongs in the table. Runs of 64 consecutive
-// sequences stay together, so that answers in order walk along cache lines.
-// The runs are spread by multiplying with the golden ratio, which places
-// consecutive ones evenly, so that they hardly ever overlap. The high bits,
-// the same for 268 million messages, are mixed thoroughly, so that
-// sequences far apart do not meet by their spacing.
-func (e *entries) home(seq uint64) int {
-	run, far := seq>>runBits, seq>>farBits
-	far *= 0xff51afd7ed558ccd
-	far = (far ^ far>>32) * 0xc4ceb9fe1a85ec53
-	run = (run*0x9e3779b97f4a7c15 + far) >> e.shift
-	return (int(run) + int(seq&runMask)) & (len(e.table) - 1)
-}
-
-// place returns where seq is in the table or, when it is not, where it is to
-// be inserted. Slots that touch are in the order of their homes, so that
-// forgetting one need not look beyond the first that is at home.
-func (e *entries) place(seq uint64) int {
-	mask := len(e.table) - 1
-	i := e.home(seq)
-	for far := 0; e.table[i] != 0; far++ {
-		other := e.get(e.table[i]).seq
-		if other == seq || (i-e.home(other))&mask < far {
-			break
-		}
-		i = (i + 1) & mask
-	}
-	return i
-}
-
-// insert puts slot at index i of the table and moves what is there on.
-func (e *entries) insert(i int, slot uint32) {
-	for mask := len(e.table) - 1; slot != 0; i = (i + 1) & mask {
-		e.table[i], slot = slot, e.table[i]
-	}
-}
-
-// unhash takes the slot of seq out of the table. The slots behind it that are
-// not at home move up instead of leaving a mark, so that lookups stay as short
-// as the load allows however many entries have come and gone.
-func (e *entries) unhash(slot uint32, seq uint64) {
-	mask := len(e.table) - 1
-	hole := e.home(seq)
-	for e.table[hole] != slot {
-		hole = (hole + 1) & mask
-	}
-	for {
-		i := (hole + 1) & mask
-		if e.table[i] == 0 || e.home(e.get(e.table[i]).seq) == i {
-			break
-		}
-		e.table[hole] = e.table[i]
-		hole = i
-	}
-	e.table[hole] = 0
-}
-
-// resize makes a table of size slots, a power of two, and fills it.
-func (e *entries) resize(size int) {
-	e.table = make([]uint32, size)
-	e.shift = uint8(64 - bits.TrailingZeros(uint(size)))
-	e.each(func(slot uint32) {
-		e.insert(e.place(e.get(slot).seq), slot)
-	})
 }

@@ -91,8 +91,8 @@ func checkEntries(t interface{ Fatalf(string, ...any) }, e *entries, want map[ui
 	if all := slices.Sorted(maps.Values(want)); !slices.Equal(slots, all) {
 		t.Fatalf("each visits %d slots, want %d", len(slots), len(all))
 	}
-	if 2*e.len() > len(e.table) {
-		t.Fatalf("%d entries in a table of %d", e.len(), len(e.table))
+	if 2*e.len() > len(e.table.cells) {
+		t.Fatalf("%d entries in a table of %d", e.len(), len(e.table.cells))
 	}
 }
 
@@ -145,7 +145,7 @@ func probes(e *entries) (mean float64, worst int) {
 	sum := 0
 	e.each(func(slot uint32) {
 		n := 1
-		for i := e.home(e.get(slot).seq); e.table[i] != slot; i = (i + 1) & (len(e.table) - 1) {
+		for i := e.table.home(e.get(slot).seq); e.table.cells[i] != slot; i = (i + 1) & (len(e.table.cells) - 1) {
 			n++
 		}
 		sum += n
@@ -164,7 +164,7 @@ func TestEntries_LookupsStayShort(t *testing.T) {
 			if s := seq(i); e.find(s) == 0 {
 				e.add(s)
 			}
-			if 2*(i+1) == len(e.table) && i > 1000 { // as full as it gets
+			if 2*(i+1) == len(e.table.cells) && i > 1000 { // as full as it gets
 				if mean, worst := probes(&e); mean >= limit {
 					t.Errorf("%s, %d entries: %.2f steps on average, %d at worst, want below %v", name, i+1, mean, worst, limit)
 				}
@@ -251,7 +251,7 @@ func TestEntries_MillionDeferredCost64BytesEach(t *testing.T) {
 
 // held returns the memory that e and h hold, in bytes.
 func held(e *entries, h *dueHeap) int {
-	n := 4*cap(e.table) + int(unsafe.Sizeof(chunk{}))*cap(e.chunks) + 4*cap(h.slots)
+	n := 4*cap(e.table.cells) + 4*cap(e.rest.cells) + int(unsafe.Sizeof(chunk{}))*cap(e.chunks) + 4*cap(h.slots)
 	for i := range e.chunks {
 		n += int(unsafe.Sizeof(entry{})) * cap(e.chunks[i].items)
 	}
