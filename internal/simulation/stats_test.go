@@ -90,13 +90,22 @@ func (m *model) checkChannel(n *node, t server.TopicStats, ch server.ChannelStat
 }
 
 // hidden is by how much a depth may be too low: a deferred record that damage or a
-// power cut has taken is subtracted until the channel has caught up.
+// power cut has taken is subtracted until the channel has caught up. So is one whose
+// file went with a channel that was deleted or emptied, when that could not be
+// written and a kill brings the channel back.
 func (m *model) hidden(n *node, topic string) int {
 	x := m.of(n)
 	last := x.rotted[topic]
 	for _, cut := range x.powers {
 		if cut.After(last) {
 			last = cut
+		}
+	}
+	for _, name := range m.s.plan.channels {
+		for _, v := range x.channel(topic, name).voids {
+			if m.s.plan.disks && v.at.After(last) {
+				last = v.at
+			}
 		}
 	}
 	most := 0
