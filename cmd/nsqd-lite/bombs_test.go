@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"compress/flate"
-	"context"
 	"encoding/binary"
 	"flag"
 	"fmt"
@@ -14,14 +13,16 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/klauspost/compress/snappy"
 )
 
-var bombTime = flag.Duration("bombs", 150*time.Millisecond, "how long each bomb of TestBombs goes on")
+var (
+	bombTime  = flag.Duration("bombs", 150*time.Millisecond, "how long each bomb of TestBombs goes on")
+	bombFloor = flag.Bool("floor", false, "throw each bomb of TestBombs at another server of the machine too")
+)
 
 // bombMemory is --max-memory of a server that is bombed; bombExtra is what it
 // may have besides: the program, what its garbage collector has not collected
@@ -106,36 +107,45 @@ func explode(t *testing.T, b bomb) {
 	if b.memory {
 		sing = c.chirp
 	}
-	p.bombed(b, &bombing{tcp: tcp, http: http}, sing)
-	c.report(peakMemory(t, p.cmd.Process.Pid), bombMemory+bombExtra)
+	p.bombed("nsqd", b, tcp, http, sing)
+	c.report("the canary", peakMemory(t, p.cmd.Process.Pid), bombMemory+bombExtra)
+	if *bombFloor {
+		other := start(t, t.TempDir(), nil, nsqd(args...)...)
+		tcp, http := other.ready()
+		c.waits = nil
+		other.bombed("nsqd", b, tcp, http, sing)
+		c.report("a canary elsewhere", 0, bombMemory+bombExtra)
+	}
 }
 
-// bombed throws b for its time, during which and after which the canary sings.
-func (p *program) bombed(b bomb, w *bombing, sing func()) {
+// bombed throws b at a server with a role, from a process of its own, while
+// which, and after which, the canary sings.
+func (p *program) bombed(role string, b bomb, tcp, http string, sing func()) {
 	go func() { // the log, which must not fill the pipe
 		for ok := true; ok; {
 			_, ok = p.next()
 		}
 	}()
-	ctx, cancel := context.WithTimeout(p.t.Context(), *bombTime)
-	defer cancel()
-	w.ctx = ctx
-	var all sync.WaitGroup
-	for id := range b.workers {
-		all.Go(func() { b.throw(w, id) })
+	over := attack(p.t, role, b.name, tcp, http)
+	for sung := 0; ; sung++ {
+		select {
+		case err := <-over:
+			if err != nil {
+				p.t.Fatalf("the attacker: %v", err)
+			}
+			sing()
+			return
+		default:
+			sing()
+		}
 	}
-	for sung := 0; sung < 3 || ctx.Err() == nil; sung++ {
-		sing()
-	}
-	all.Wait()
-	sing()
 }
 
 // report says how it was, and whether it was too much.
-func (c *canary) report(peak, most int64) {
+func (c *canary) report(who string, peak, most int64) {
 	c.t.Helper()
 	slices.Sort(c.waits)
-	c.t.Logf("at most %d MiB; the canary waited %v at p50, %v at p99, %d times", peak>>20, c.quantile(0.5), c.quantile(0.99), len(c.waits))
+	c.t.Logf("%s waited %v at p50, %v at p99, %d times; at most %d MiB", who, c.quantile(0.5), c.quantile(0.99), len(c.waits), peak>>20)
 	if peak > most {
 		c.t.Errorf("the server had %d MiB, want %d at most", peak>>20, most>>20)
 	}
@@ -239,18 +249,6 @@ func (c *canary) chirp() {
 
 func (c *canary) quantile(q float64) time.Duration {
 	return c.waits[int(q*float64(len(c.waits)-1))].Round(10 * time.Microsecond)
-}
-
-// bombing is a server under attack. Errors of connections are what the attacker
-// wants: he tries again.
-type bombing struct {
-	ctx       context.Context
-	tcp, http string
-}
-
-// attacker dials from an address that is not the canary's.
-func attacker(end time.Time) *net.Dialer {
-	return &net.Dialer{Deadline: end, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
 }
 
 // bombConn reads frames.

@@ -37,8 +37,8 @@ func TestBombs_Lookupd(t *testing.T) {
 			tcp, http := p.ready()
 			c := dialCanary(t, tcp)
 			c.say("  V1")
-			p.bombed(b, &bombing{tcp: tcp, http: http}, c.ping)
-			c.report(peakMemory(t, p.cmd.Process.Pid), lookupdMost)
+			p.bombed("nsqlookupd", b, tcp, http, c.ping)
+			c.report("the canary", peakMemory(t, p.cmd.Process.Pid), lookupdMost)
 		})
 	}
 }

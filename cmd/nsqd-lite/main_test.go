@@ -29,6 +29,10 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	if os.Getenv(beTheAttacker) != "" {
+		throwBomb(os.Args)
+		return
+	}
 	os.Exit(m.Run())
 }
 
