@@ -11,8 +11,18 @@ import (
 // conn is a connection of an Engine: a stream over a socket of gnet.
 type conn struct {
 	core.Stream
-	sock socket
-	open func() // tells the stream that it is connected; nil once it was called
+	engine *Engine
+	sock   socket
+	place  core.Place
+	open   func() // tells the stream that it is connected; nil once it was called
+}
+
+// newConn makes a connection that has no socket yet.
+func newConn(e *Engine) *conn {
+	c := &conn{engine: e}
+	c.sock.conn = c
+	c.place.Init(c)
+	return c
 }
 
 // Upgrade puts l between the handler and the socket.
@@ -33,20 +43,36 @@ func (c *conn) opened(gc gnet.Conn) {
 // closed is gnet's last event. It may come while the connection writes.
 func (c *conn) closed(err error) {
 	c.sock.gc = nil
+	c.engine.rota.Leave(&c.place)
 	if err == nil {
 		err = ErrClosed // gnet stopped under us
 	}
 	c.Lost(err)
 }
 
+// Pause is core.Reading's.
+func (c *conn) Pause() bool { return c.sock.gc != nil && c.engine.poller.pause(c.sock.gc) }
+
+// Resume is core.Reading's.
+func (c *conn) Resume() bool { return c.sock.gc != nil && c.engine.poller.resume(c.sock.gc) }
+
+// Ready is core.Reading's.
+func (c *conn) Ready() bool { return c.sock.gc != nil && c.engine.poller.ready(c.sock.gc) }
+
 // socket is a gnet connection as package core sees it. After gnet has closed
 // it, gc is nil: the file descriptor in it may be another connection's by now.
-type socket struct{ gc gnet.Conn }
+type socket struct {
+	gc   gnet.Conn
+	conn *conn
+}
 
 func (s *socket) Write(p []byte) error {
 	_, err := s.gc.Write(p)
 	return err
 }
+
+// CaughtUp lets the socket be read again.
+func (s *socket) CaughtUp() { s.conn.engine.rota.CaughtUp(&s.conn.place) }
 
 func (s *socket) Buffered() int { return s.gc.OutboundBuffered() }
 

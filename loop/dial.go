@@ -19,7 +19,7 @@ func (e *Engine) Dial(addr string, o DialOptions, h Handler) (cancel func()) {
 	if o.Timeout <= 0 {
 		o.Timeout = dialTimeout
 	}
-	c := &conn{}
+	c := newConn(e)
 	ctx, abandon := context.WithCancel(context.Background())
 	c.Stream.Dial(&e.core, h, abandon)
 	open := func(a core.Addrs) { c.Connect(&c.sock, a, func() { h.OnOpen(c) }) }

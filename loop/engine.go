@@ -23,6 +23,7 @@ import (
 type Engine struct {
 	opts   Options
 	core   core.Core
+	rota   core.Rota
 	queue  core.Queue
 	drains core.Drains
 	rand   *rand.Rand
@@ -33,6 +34,7 @@ type Engine struct {
 	client  *gnet.Client
 	el      gnet.EventLoop // from the control connection
 	control net.Conn       // the other end of the control connection
+	poller  poller
 
 	advanced  atomic.Int64  // nanoseconds, by Advance
 	goroutine atomic.Uint64 // the loop's goroutine
@@ -91,6 +93,7 @@ func New(o Options) (*Engine, error) {
 		InputLimit:  o.InputLimit,
 		Recover:     true,
 	})
+	e.rota.Init(&e.core)
 	if o.OnCallback != nil {
 		e.core.Probe().Timed = (&stopwatch{tell: o.OnCallback}).press
 	}
@@ -149,6 +152,7 @@ func (e *Engine) open() error {
 		return err
 	}
 	e.client, e.control, e.el = client, ours, gc.EventLoop()
+	e.poller = findPoller(e.el, gc)
 	return nil
 }
 
@@ -220,6 +224,7 @@ func (ev *events) OnTraffic(gc gnet.Conn) gnet.Action {
 		e.core.Begin()
 		c.Receive(p)
 		e.core.End()
+		e.rota.Served(&c.place, len(p), e.core.Took())
 	}
 	return gnet.None
 }

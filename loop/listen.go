@@ -115,7 +115,7 @@ func (l *listener) accept() {
 
 func (l *listener) enrol(nc net.Conn) {
 	e := l.engine
-	c := &conn{}
+	c := newConn(e)
 	open := func(a core.Addrs) {
 		c.Accept(&e.core, &c.sock, a, func() (core.Handler, func()) {
 			h := l.f(c)

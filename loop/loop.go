@@ -228,7 +228,8 @@ type Layer interface {
 // Partial is implemented by layers that can make much of little, and whose Open
 // therefore may stop before it has opened all of raw. While More reports true
 // after an Open without an error, Open is called again, with an empty raw, once
-// the handler has had what there was; until then raw stays as it is.
+// the handler has had what there was. That may be in a later turn, when others
+// have had theirs; so the layer has to keep what it has not opened of raw.
 type Partial interface {
 	More() bool
 }

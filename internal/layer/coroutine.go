@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"bytes"
 	"io"
 	"iter"
 	"net"
@@ -9,7 +10,7 @@ import (
 // coroutine runs a body that reads from it, and suspends the body where it
 // would have to wait: for input, or for room in the output.
 type coroutine struct {
-	in   []byte // borrowed from the caller of Open
+	in   []byte // borrowed from the caller of Open; ours between two calls
 	out  []byte // what Open appends to, while it runs
 	full int    // length of out at which the body is suspended
 	more bool   // the body waits for room
@@ -29,8 +30,11 @@ func (c *coroutine) open(dst, raw []byte, body func() error) ([]byte, error) {
 	c.out, c.full = dst, len(dst)+openMost
 	alive := c.resume(body)
 	dst, c.out = c.out, nil
-	if !c.more {
-		c.in = nil // borrowed; it has been read, unless the body has ended
+	switch {
+	case !c.more:
+		c.in = nil // it has been read, unless the body has ended
+	case len(raw) > 0:
+		c.in = bytes.Clone(c.in) // the next call may be a while
 	}
 	if !alive {
 		return dst, c.err

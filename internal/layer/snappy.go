@@ -1,6 +1,7 @@
 package layer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
@@ -50,7 +51,7 @@ func checksum(p []byte) uint32 {
 
 // Snappy is a layer of framed snappy. Make one with NewSnappy.
 type Snappy struct {
-	raw                 []byte // borrowed: what Open has still to look at
+	raw                 []byte // what Open has still to look at; borrowed while it does
 	part                []byte // the beginning of a chunk that is not whole
 	whole               bool   // part was a whole chunk, and can go
 	skip                int    // bytes to pass over
@@ -74,6 +75,12 @@ func (s *Snappy) Open(dst, raw []byte) ([]byte, error) {
 			s.raw = nil
 			return dst, fmt.Errorf("snappy: %w", err)
 		}
+	}
+	switch {
+	case len(s.raw) == 0:
+		s.raw = nil
+	case len(raw) > 0:
+		s.raw = bytes.Clone(s.raw) // the next call may be a while
 	}
 	return dst, nil
 }

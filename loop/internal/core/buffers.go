@@ -1,5 +1,10 @@
 package core
 
+import (
+	"math/bits"
+	"sync"
+)
+
 // Sizes of the buffers that are kept for reuse.
 const (
 	smallBuffer  = 4 << 10
@@ -8,13 +13,26 @@ const (
 
 	keepInput   = 32 // of each size
 	keepScratch = 8
+
+	// Beyond largeBuffer there is a size for each power of two, up to this:
+	// room for the longest command that peers may send by NSQ's defaults, and
+	// what comes with it. What is larger still is left to the garbage collector.
+	hugeMost  = 16 << 20
+	hugeSizes = 8 // 128 KiB to 16 MiB
 )
 
 // buffers are free lists of one loop. Idle streams own no buffer at all: what
 // they need for a turn, or for the rest of a frame, they take from here.
 type buffers struct {
 	small, large, scratches [][]byte
+
+	// huge are by size. A few of them are as much as all others together: so
+	// the garbage collector takes those away that were not needed for a while.
+	huge [hugeSizes]sync.Pool
 }
+
+// hugeBuffer is what lies in a pool.
+type hugeBuffer struct{ b []byte }
 
 // scratch returns an empty buffer for output, or for what a layer makes.
 func (b *buffers) scratch() []byte {
@@ -42,18 +60,29 @@ func (b *buffers) input(n int) []byte {
 		return pop(&b.small, smallBuffer)
 	case n <= largeBuffer:
 		return pop(&b.large, largeBuffer)
+	case n > hugeMost:
+		return make([]byte, 0, n)
 	}
-	return make([]byte, 0, n)
+	i := hugeSize(n)
+	if h, ok := b.huge[i].Get().(*hugeBuffer); ok {
+		return h.b
+	}
+	return make([]byte, 0, 2*largeBuffer<<i)
 }
 
 func (b *buffers) putInput(buf []byte) {
-	switch cap(buf) {
-	case smallBuffer:
+	switch n := cap(buf); {
+	case n == smallBuffer:
 		push(&b.small, buf)
-	case largeBuffer:
+	case n == largeBuffer:
 		push(&b.large, buf)
+	case n > largeBuffer && n <= hugeMost && n&(n-1) == 0:
+		b.huge[hugeSize(n)].Put(&hugeBuffer{buf[:0]})
 	}
 }
+
+// hugeSize is the place in huge of the buffers that have room for n bytes.
+func hugeSize(n int) int { return bits.Len(uint(n-1) / (2 * largeBuffer)) }
 
 func pop(list *[][]byte, size int) []byte {
 	if n := len(*list); n > 0 {

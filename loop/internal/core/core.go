@@ -62,6 +62,7 @@ type Core struct {
 	dirty   []*Stream // to be flushed
 	lost    []*Stream // to be told that they are closed, in the next turn
 	spare   []*Stream // lost's other half
+	behind  []*Stream // have input that is to be opened in a later turn
 
 	first, last *Stream // all streams that have not been told, by age
 	closing     int     // streams that are being closed and not gone yet
@@ -99,8 +100,16 @@ func (c *Core) Begin() {
 	}
 }
 
-// Run calls posted functions in order. It is the event of a turn.
+// Run calls posted functions in order, after a stream that is behind has gone
+// on: one, so that many of them do not make one long turn. It is the event of a
+// turn.
 func (c *Core) Run(posted []func()) {
+	if len(c.behind) > 0 {
+		s := c.behind[0]
+		c.behind[0] = nil
+		c.behind = c.behind[1:]
+		s.goOn()
+	}
 	for i, f := range posted {
 		c.call(KindPost, f)
 		posted[i] = nil
@@ -116,6 +125,12 @@ func (c *Core) End() {
 	c.busy = false
 	c.probe.idle()
 	c.rearm()
+}
+
+// Took is how long ago the last turn began.
+func (c *Core) Took() time.Duration {
+	_, since := c.cfg.Host.Clock()
+	return time.Duration(since - c.since)
 }
 
 // AtTurnEnd runs f in the last phase of the turn, before output is sent.
@@ -181,7 +196,7 @@ func (c *Core) Tell() {
 // needed is left alone: one wake-up too many is cheaper than moving the alarm
 // each time a deadline moves.
 func (c *Core) rearm() {
-	if len(c.lost) > 0 {
+	if len(c.lost) > 0 || len(c.behind) > 0 {
 		c.cfg.Host.Wake()
 	}
 	if c.armed <= c.since {
@@ -232,7 +247,7 @@ func (c *Core) Finish(posted []func()) {
 	c.settle()
 	c.over = true
 	c.timers = heap{}
-	c.ends, c.offered, c.dirty = nil, nil, nil
+	c.ends, c.offered, c.dirty, c.behind = nil, nil, nil, nil
 	c.busy = false
 	c.probe.idle()
 }
@@ -273,6 +288,12 @@ type Socket interface {
 
 	// Close gives the socket up. Stream.Lost need not be called.
 	Close()
+}
+
+// catcher is a socket that does not read while its stream is behind.
+type catcher interface {
+	// CaughtUp says that the stream is not behind any more.
+	CaughtUp()
 }
 
 // Addrs are the two ends of a connection.

@@ -1,6 +1,9 @@
 package core
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Layer turns plain bytes into what goes over the socket and back.
 type Layer interface {
@@ -15,7 +18,12 @@ type partial interface{ More() bool }
 type layer struct {
 	Layer
 	below []byte // output gathered before the layer came, to be sent below it
+	raw   []byte // what came and is to be opened in a later turn
+	more  bool   // Open has stopped half way, until a later turn
 }
+
+// waits says whether there is something to be opened in a later turn.
+func (l *layer) waits() bool { return l.more || len(l.raw) > 0 }
 
 const (
 	// openPiece is how much a layer is given at once, so that the handler sees
@@ -23,50 +31,120 @@ const (
 	// can make a thousand bytes of one stops by itself; see partial.
 	openPiece = 64 << 10
 
+	// openMost is how many plain bytes are opened for a stream in a turn, about:
+	// the last Open may make as much again. The rest waits for a later turn, so
+	// that one peer, with some bytes that become megabytes, does not hold up the
+	// others.
+	openMost = 512 << 10
+
 	// joinPiece is how many new bytes are joined, at least, to unconsumed
 	// ones. When that completes what was missing, the others are offered
 	// where they lie, without a copy.
 	joinPiece = 2 << 10
 )
 
-// Receive takes bytes that came from the socket. p is borrowed.
+// Receive takes bytes that came from the socket. p is borrowed. If what came
+// before is not opened yet, because the socket goes on reading all the same, it
+// is opened now.
 func (s *Stream) Receive(p []byte) {
-	if s.phase == open {
-		s.feed(0, p)
+	if s.phase != open {
+		return
+	}
+	if s.behind {
+		s.catchUp(math.MaxInt)
+	}
+	s.opened, s.openMost = 0, openMost
+	s.feed(0, p)
+	s.fallBehind()
+}
+
+// Behind says whether something that was received has to be opened yet. It is,
+// in later turns; meanwhile nothing more should be read from the socket.
+func (s *Stream) Behind() bool { return s.behind }
+
+// fallBehind asks for another turn if some of the input waits for one.
+func (s *Stream) fallBehind() {
+	waits := false
+	for i := range s.layers {
+		waits = waits || s.layers[i].waits()
+	}
+	if s.phase == open && waits && !s.behind {
+		s.behind = true
+		s.core.behind = append(s.core.behind, s)
+	}
+}
+
+// goOn opens some more of what waits.
+func (s *Stream) goOn() {
+	s.behind = false
+	s.catchUp(openMost)
+	s.fallBehind()
+	if w, ok := s.sock.(catcher); ok && !s.behind {
+		w.CaughtUp()
+	}
+}
+
+// catchUp opens what waits, up to most plain bytes: first what has come through
+// more layers already.
+func (s *Stream) catchUp(most int) {
+	s.opened, s.openMost = 0, most
+	for level := len(s.layers) - 1; level >= 0 && s.phase == open; level-- {
+		if l := &s.layers[level]; l.waits() && s.opened < most {
+			raw, more := l.raw, l.more
+			l.raw, l.more = nil, false
+			s.unseal(level, raw, more)
+		}
 	}
 }
 
 // feed takes raw, which the layers below level have opened, through the
 // others to the handler.
 func (s *Stream) feed(level int, raw []byte) {
-	if level == len(s.layers) {
+	switch {
+	case len(raw) == 0:
+	case level == len(s.layers):
 		s.deliver(raw)
-		return
+	case s.layers[level].waits():
+		s.layers[level].raw = append(s.layers[level].raw, raw...)
+	default:
+		s.unseal(level, raw, false)
 	}
+}
+
+// unseal has a layer open raw, after what it has not opened of something before
+// if there is more of that, and feeds what that makes to the next.
+func (s *Stream) unseal(level int, raw []byte, more bool) {
 	b := &s.core.buffers
-	for len(raw) > 0 && s.phase == open {
-		piece := raw[:min(len(raw), openPiece)]
-		raw = raw[len(piece):]
+	for (len(raw) > 0 || more) && s.phase == open {
+		if s.opened >= s.openMost {
+			l := &s.layers[level]
+			l.raw, l.more = append([]byte(nil), raw...), more
+			return
+		}
+		var piece []byte
+		if !more {
+			piece = raw[:min(len(raw), openPiece)]
+			raw = raw[len(piece):]
+		}
 		s.mark() // the layer may have something to say
-		for more := true; more && s.phase == open; piece = nil {
-			buf := b.scratch()
-			plain, err := buf, error(nil)
-			more = false
-			s.guard(KindLayer, func() {
-				l := s.layers[level].Layer
-				plain, err = l.Open(buf, piece)
-				if p, ok := l.(partial); ok && err == nil {
-					more = p.More()
-				}
-			})
-			if s.phase == open && len(plain) > 0 {
-				s.feed(level+1, plain)
+		buf := b.scratch()
+		plain, err := buf, error(nil)
+		more = false
+		s.guard(KindLayer, func() {
+			l := s.layers[level].Layer
+			plain, err = l.Open(buf, piece)
+			if p, ok := l.(partial); ok && err == nil {
+				more = p.More()
 			}
-			b.putScratch(plain)
-			if err != nil {
-				s.lastWords()
-				s.gone(err)
-			}
+		})
+		s.opened += len(plain)
+		if s.phase == open {
+			s.feed(level+1, plain)
+		}
+		b.putScratch(plain)
+		if err != nil {
+			s.lastWords()
+			s.gone(err)
 		}
 	}
 }
@@ -78,7 +156,7 @@ func (s *Stream) lastWords() {
 		return
 	}
 	if data, ok := s.seal(); ok && len(data) > 0 {
-		_ = s.sock.Write(data) // the connection ends anyway
+		_ = s.write(data) // the connection ends anyway
 	}
 }
 

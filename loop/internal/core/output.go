@@ -65,7 +65,7 @@ func (s *Stream) flush() {
 		return
 	}
 	if len(data) > 0 {
-		if err := s.sock.Write(data); err != nil {
+		if err := s.write(data); err != nil {
 			s.gone(err)
 		}
 	}
@@ -73,6 +73,14 @@ func (s *Stream) flush() {
 	if s.sock != nil {
 		s.flushed()
 	}
+}
+
+// write gives data to the socket.
+func (s *Stream) write(data []byte) error {
+	s.writing = true
+	err := s.sock.Write(data)
+	s.writing = false
+	return err
 }
 
 // seal takes the gathered output down through the layers. What was gathered

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"math"
 	"net"
 	"time"
 )
@@ -53,12 +54,16 @@ type Stream struct {
 	dirty   bool // on core.dirty
 	offered bool // on core.offered
 	hot     bool // OnDrain is due
+	behind  bool // on core.behind
+	writing bool // to the socket, which may be lost meanwhile
 
 	out    []byte // plain output of this turn
 	in     []byte // unconsumed input, from off on
 	off    int
 	level  int // how many layers have opened what is in in
 	layers []layer
+
+	opened, openMost int // plain bytes that layers have made in this turn, and may
 
 	wait *waiting // nil until the peer has to be waited for
 }
@@ -154,6 +159,9 @@ func (s *Stream) Dialing() bool { return s.phase == dialing }
 // Gone says whether the socket is closed for good.
 func (s *Stream) Gone() bool { return s.phase >= gone }
 
+// Closing says whether nobody wants what comes.
+func (s *Stream) Closing() bool { return s.phase > open }
+
 // LocalAddr is the address of this end.
 func (s *Stream) LocalAddr() net.Addr { return s.addrs.Local }
 
@@ -185,6 +193,9 @@ func (s *Stream) Abort(err error) { s.gone(err) }
 // while the stream writes.
 func (s *Stream) Lost(err error) {
 	s.sock = nil
+	if s.behind && !s.writing {
+		s.catchUp(math.MaxInt) // it had come before
+	}
 	if s.phase == flushing || s.phase == shut {
 		err = nil // the owner wanted it closed, and does not care how
 	}
@@ -222,7 +233,8 @@ func (s *Stream) gone(err error) {
 		}
 		s.wait = nil
 	}
-	s.out, s.in, s.off = nil, nil, 0
+	s.out = nil
+	s.dropInput()
 	layers := s.layers
 	s.layers, s.level = nil, 0
 	for i := range layers {

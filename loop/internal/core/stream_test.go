@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -201,6 +203,41 @@ func TestStream_LargeFrameIsCopiedOnceOrTwice(t *testing.T) {
 
 // A handler that consumes, waits, offers and upgrades at random gets the bytes
 // that were sent, in order, each once.
+// A command of megabytes that comes in pieces is gathered in buffers that were
+// used for others before: none is made, and none cleared.
+func TestStream_LargeFramesShareTheirBuffers(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it may empty the pools
+	c, _ := newCore(func(c *Config) { c.InputLimit = 64 << 20 })
+	const frame, piece = 5 << 20, 64 << 10
+	got := 0
+	s, _ := opened(c, &fakeHandler{onData: func(p []byte) int {
+		if len(p) < frame {
+			return 0
+		}
+		got++
+		return frame
+	}})
+	p := make([]byte, piece)
+	receive := func() {
+		for range frame / piece {
+			turn(c, func() { s.Receive(p) })
+		}
+	}
+	receive()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	const times = 20
+	for range times {
+		receive()
+	}
+	runtime.ReadMemStats(&after)
+	check(t, "frames", got, times+1)
+	// Under the race detector a pool forgets a quarter of what it is given.
+	if each := (after.TotalAlloc - before.TotalAlloc) / times; each > 2*frame {
+		t.Errorf("each frame takes %d bytes of new memory, want less than two of its %d", each, frame)
+	}
+}
+
 func TestStream_RandomConsumption(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 2))
