@@ -34,7 +34,10 @@ var tapForms = map[string]*tapForm{
 		contentType: "application/x-ndjson",
 		message: func(dst []byte, m *messageJSON, _ []byte) ([]byte, error) {
 			b, err := json.Marshal(m)
-			return append(append(dst, b...), '\n'), err
+			if len(dst) > 0 {
+				b = append(dst, b...)
+			}
+			return append(b, '\n'), err // mostly there is room for it
 		},
 		lost: func(dst []byte, n int64) []byte { return fmt.Appendf(dst, "{\"lost\":%d}\n", n) },
 	},
@@ -122,6 +125,7 @@ func (h *httpServer) topicTap(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer func() {
 		_ = h.s.call(func() { h.s.taps.remove(p) }) // a server that has stopped has removed it
+		p.letGo()
 	}()
 	nsqHeader(w)
 	w.Header().Set("Content-Type", form.contentType)
@@ -130,14 +134,13 @@ func (h *httpServer) topicTap(w http.ResponseWriter, r *http.Request) error {
 	return form.stream(w, rc, r, p, count)
 }
 
+// tapPiece is how much text is made before it is written: a message, or several.
+const tapPiece = 64 << 10
+
 // stream writes what the tap gets. Errors of the connection end it silently:
 // the reply has begun and nobody is left to be told.
 func (f *tapForm) stream(w http.ResponseWriter, rc *http.ResponseController, r *http.Request, p *tap, count int) error {
-	var out []byte
-	for {
-		if rc.Flush() != nil {
-			return nil
-		}
+	for rc.Flush() == nil {
 		select {
 		case <-r.Context().Done():
 			return nil
@@ -145,29 +148,45 @@ func (f *tapForm) stream(w http.ResponseWriter, rc *http.ResponseController, r *
 			if !ok {
 				return nil
 			}
-			out = out[:0]
-			if b.lost > 0 {
-				out = f.lost(out, b.lost)
+			gone, err := f.batch(w, &b, &count)
+			if gone || err != nil {
+				return err
 			}
-			if len(b.messages) == 0 {
-				out = append(out, f.pulse...)
-			}
-			for i := 0; i < len(b.messages) && count > 0; i++ {
-				m := showMessage(&b.messages[i])
-				var err error
-				if out, err = f.message(out, &m, b.messages[i].Body); err != nil {
-					return err
-				}
-				count--
-			}
-			if _, err := w.Write(out); err != nil {
-				return nil
-			}
-			p.pending.Add(-b.bytes)
+			p.hold(-b.bytes)
 			p.written.Add(1)
 			if count == 0 {
 				return nil
 			}
 		}
 	}
+	return nil
+}
+
+// batch writes one batch, of messages up to count, which it lowers. gone says
+// that the peer has gone.
+func (f *tapForm) batch(w http.ResponseWriter, b *tapBatch, count *int) (gone bool, err error) {
+	var out []byte
+	if b.lost > 0 {
+		out = f.lost(out, b.lost)
+	}
+	if len(b.messages) == 0 {
+		out = append(out, f.pulse...)
+	}
+	for i := 0; i < len(b.messages) && *count > 0; i++ {
+		m := showMessage(&b.messages[i])
+		if out, err = f.message(out, &m, b.messages[i].Body); err != nil {
+			return false, err
+		}
+		*count--
+		if len(out) >= tapPiece {
+			if _, err := w.Write(out); err != nil {
+				return true, nil
+			}
+			out = nil // its next text may be shorter by far
+		}
+	}
+	if len(out) > 0 {
+		_, err = w.Write(out)
+	}
+	return err != nil, nil
 }

@@ -18,6 +18,8 @@ const (
 	tapBytes  = 4 << 20          // of messages that wait for one reader
 	tapTurn   = 4 << 20          // of messages of one turn; further ones are lost to all readers
 	tapExtra  = 64               // what a waiting message costs beside its body
+	tapCost   = 8                // times its bytes: as text, in which a byte may take six, it is there once more
+	tapShare  = 4                // all that wait take this part of --max-memory
 	tapPulse  = 15 * time.Second // how often a quiet stream shows that it is alive
 	tapPulses = 2                // after so many without a step, a reader is cut off
 )
@@ -48,6 +50,7 @@ type tapBatch struct {
 type taps struct {
 	s     *Server
 	all   []*tap
+	held  atomic.Int64 // in the budget, of batches that wait
 	timer loop.Timer
 	armed bool
 	over  bool // the server stops
@@ -152,14 +155,13 @@ func (t *topic) handOver() {
 	}
 }
 
-// offer gives a batch to the reader if he has room for it.
+// offer gives a batch to the reader if there is room for it.
 func (p *tap) offer(b tapBatch) {
-	waiting := p.pending.Load()
 	b.lost = p.lost
-	if waiting == 0 || waiting+b.bytes <= tapBytes {
+	if p.mayWait(b.bytes) {
 		select {
 		case p.queue <- b:
-			p.pending.Add(b.bytes)
+			p.hold(b.bytes)
 			p.lost = 0
 			return
 		default:
@@ -167,3 +169,26 @@ func (p *tap) offer(b tapBatch) {
 	}
 	p.lost += int64(len(b.messages))
 }
+
+// mayWait says whether n bytes more may wait for the reader: of his own, and of
+// all that wait for any.
+func (p *tap) mayWait(n int64) bool {
+	if n == 0 {
+		return true // a sign of life
+	}
+	s, waiting := p.t.s, p.pending.Load()
+	return (waiting == 0 || waiting+n <= tapBytes) &&
+		s.taps.held.Load()+tapCost*n <= s.budget.limit/tapShare && s.budget.has(tapCost*n)
+}
+
+// hold counts n bytes more that wait for the reader, or fewer. Any goroutine may
+// call it.
+func (p *tap) hold(n int64) {
+	p.pending.Add(n)
+	p.t.s.taps.held.Add(tapCost * n)
+	p.t.s.budget.add(tapCost * n)
+}
+
+// letGo gives back what waits for a reader who has gone. The tap has been
+// removed.
+func (p *tap) letGo() { p.hold(-p.pending.Load()) }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/internal/wire"
 )
 
@@ -200,6 +201,35 @@ func TestTap_SlowReaderLosesAndIsTold(t *testing.T) {
 	if got, lost := p.taken(); got != "z" || lost != 3 {
 		t.Errorf("got %q, lost %d", got, lost)
 	}
+}
+
+// What waits for all readers together is a part of --max-memory, and is given
+// back when they go.
+func TestTap_ReadersThatDoNotReadHoldLittle(t *testing.T) {
+	s := startHTTP(t, Options{MaxMemory: minMemory})
+	if err := s.Publish("t", []byte("first")); err != nil {
+		t.Fatal(err)
+	}
+	var taps []*http.Response
+	for range 6 {
+		res, _ := openTap(t, s, "topic=t")
+		taps = append(taps, res)
+	}
+	body := make([]byte, s.budget.limit/tapShare/tapCost/3)
+	most := int64(0)
+	for range 100 {
+		if err := s.Publish("t", body); err != nil {
+			t.Fatal(err)
+		}
+		most = max(most, s.taps.held.Load())
+	}
+	if most > s.budget.limit/tapShare {
+		t.Errorf("%d bytes wait, want %d at most", most, s.budget.limit/tapShare)
+	}
+	for _, res := range taps {
+		res.Body.Close()
+	}
+	testwait.Until(t, "the memory of readers that have gone", func() bool { return s.taps.held.Load() == 0 })
 }
 
 func TestTap_DeafReaderIsCutOff(t *testing.T) {
