@@ -42,6 +42,7 @@ func (s *Server) makeTopic(name string, from *origin) (*topic, error) {
 	if t.onDisk {
 		s.noteWrite(nil)
 		s.fsync.pathChanged()
+		s.turn.schedule()
 		s.metadata.changed()
 	}
 	s.origins.tell(from, s.log, slog.LevelInfo, "topic created", "topic", name)
@@ -155,49 +156,117 @@ func (s *Server) enter(t *topic) {
 	t.weigh()
 }
 
-// recoverTopics opens every topic that the data path holds, several at a time.
-// A topic to which nothing was ever published has no serial number in its
-// files; those are numbered when the numbers of all others are known.
+// recoverTopics opens every topic that the data path holds, while the list of
+// topics is read.
 func (s *Server) recoverTopics() error {
+	var topics []*topic
+	var err error
+	sideBySide(2, func(i int) {
+		if i == 0 {
+			s.checkMetadata()
+		} else {
+			topics, err = s.openTopics()
+		}
+	})
+	if err == nil {
+		err = s.enterTopics(topics)
+	}
+	if err == nil {
+		err = s.restoreTopics()
+	}
+	if len(topics) > 0 && err == nil {
+		s.fsync.pathChanged() // an earlier process may have died before it forced that to the disk
+		s.log.Info("topics recovered", "topics", len(topics))
+	}
+	s.metadata.listed = nil
+	return err
+}
+
+// openTopics opens the journals that the data path holds, several at a time.
+// After an error those that were opened are closed.
+func (s *Server) openTopics() ([]*topic, error) {
+	if err := s.path.read(&s.o); err != nil {
+		return nil, err
+	}
 	names, strange, err := s.path.topics()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, dir := range strange {
 		s.log.Warn("directory in the data path is no topic's: left alone", "dir", dir)
 	}
 	topics, errs := make([]*topic, len(names)), make([]error, len(names))
 	sideBySide(len(names), func(i int) {
-		t := s.newTopic(names[i])
-		t.onDisk = true
-		if errs[i] = t.open(s.path.topic(t.name), 0); errs[i] == nil {
-			t.rebuild(s.metadata.listed[t.name])
-			t.j.Idle() // until it is used
-		}
-		topics[i] = t
+		topics[i] = s.newTopic(names[i])
+		topics[i].onDisk = true
+		errs[i] = topics[i].open(s.path.topic(names[i]), 0)
 	})
-	for i, t := range topics {
+	for i := range errs {
 		if err == nil {
 			err = errs[i]
 		}
-		if errs[i] == nil && t.j.NextSeq()>>datapath.SequenceBits > 0 {
-			s.enter(t)
+	}
+	if err != nil {
+		for i, t := range topics {
+			if errs[i] == nil {
+				t.j.Close()
+			}
 		}
 	}
-	for i := 0; i < len(topics) && err == nil; i++ {
-		t := topics[i]
-		if t.j.NextSeq()>>datapath.SequenceBits > 0 {
+	return topics, err
+}
+
+// enterTopics puts the topics in their places. One to which nothing was ever
+// published may have no serial number in its files; those are numbered when the
+// numbers of all others are known.
+func (s *Server) enterTopics(topics []*topic) error {
+	numbered := func(t *topic) bool { return t.j.NextSeq()>>datapath.SequenceBits > 0 }
+	for _, t := range topics {
+		if numbered(t) {
+			s.enterFound(t)
+		}
+	}
+	for _, t := range topics {
+		if numbered(t) {
 			continue
 		}
-		if err = t.open(s.path.topic(t.name), s.serial+1); err == nil {
-			s.enter(t)
+		if err := t.open(s.path.topic(t.name), s.serial+1); err != nil {
+			return err
 		}
+		s.enterFound(t)
 	}
-	if len(names) > 0 && err == nil {
-		s.fsync.pathChanged() // an earlier process may have died before it forced that to the disk
-		s.log.Info("topics recovered", "topics", len(names))
+	return nil
+}
+
+// enterFound enters a topic with what the list knows of it and its journal does
+// not.
+func (s *Server) enterFound(t *topic) {
+	t.doubtful = t.doubtful || s.path.doubts(t)
+	t.rebuild(s.metadata.listed[t.name])
+	t.j.Idle() // until it is used
+	s.enter(t)
+}
+
+// restoreTopics makes the topics that a damaged roster has lost and the list of
+// topics knows.
+func (s *Server) restoreTopics() error {
+	for _, name := range s.path.lost(s.metadata.listed) {
+		t, err := s.openTopic(name)
+		if err != nil {
+			return err
+		}
+		t.doubtful = true
+		t.rebuild(s.metadata.listed[name])
+		for _, cur := range t.j.Cursors() {
+			t.enter(newChannel(t, cur))
+		}
+		if err := t.j.WriteEvents(); err != nil {
+			return fmt.Errorf("write journal of topic %s: %w", name, err)
+		}
+		s.fsync.cover(t, true)
+		t.log.Error("the topic was lost: it is made again from the list of topics")
 	}
-	return err
+	return nil
 }
 
 // deleteTopic closes the subscribers of all its channels, drops its messages
@@ -248,6 +317,7 @@ func (s *Server) removeRemains(name string) error {
 	s.remains = slices.Delete(s.remains, i, i+1)
 	if t.onDisk {
 		s.fsync.pathChanged()
+		s.turn.schedule()
 	}
 	return nil
 }

@@ -316,7 +316,7 @@ func TestRebuild_OfLostChannelsAlone(t *testing.T) {
 		w.publish("t", "1", "2")
 		w.must(w.s.topic("t").channel("c").pauseOn)
 		w.s.metadata.write()
-		w.sleep(0)
+		w.sleep(2 * time.Second) // the cursor file is synced, and the one before it removed
 		if !lose {
 			w.do(func() { top := w.s.topic("t"); top.deleteChannel(top.channel("deleted")) })
 		}

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
-	"path/filepath"
 
 	"github.com/nsqloop/nsqloop/server/datapath"
 	"github.com/nsqloop/nsqloop/server/journal"
@@ -11,16 +13,10 @@ import (
 
 // dataPath is a data path that this process holds.
 type dataPath struct {
-	disk journal.Disk
-	dir  string   // "" when the disk is not the operating system's
-	lock *os.File // nil then
-}
-
-// osDisk is a directory of the operating system. open makes the file system of
-// one in it.
-type osDisk struct {
-	dir  string
-	open func(dir string) journal.FS
+	disk   journal.Disk
+	roster *datapath.Roster // of the disk
+	dir    string           // "" when the disk is not the operating system's
+	lock   *os.File         // nil then
 }
 
 // openDataPath locks dir, which must exist, and refuses it when it holds the
@@ -37,7 +33,7 @@ func openDataPath(dir string, open func(dir string) journal.FS) (*dataPath, erro
 	if err != nil {
 		return nil, err
 	}
-	d := &dataPath{disk: osDisk{dir, open}, dir: dir, lock: lock}
+	d := &dataPath{disk: datapath.OSDisk(dir, open), dir: dir, lock: lock}
 	if err := datapath.RefuseForeign(dir); err != nil {
 		d.close()
 		return nil, err
@@ -45,8 +41,31 @@ func openDataPath(dir string, open func(dir string) journal.FS) (*dataPath, erro
 	return d, nil
 }
 
+// read finds out which topics there are.
+func (d *dataPath) read(o *Options) (err error) {
+	d.roster, err = datapath.OpenRoster(d.disk, datapath.RosterOptions{
+		NeverSync: o.Sync == SyncNever,
+		Log: func(level slog.Level, msg string, args ...any) {
+			o.Logger.Log(context.Background(), level, msg, args...)
+		},
+	})
+	return err
+}
+
 // close gives the data path back.
 func (d *dataPath) close() error {
+	if d == nil {
+		return nil
+	}
+	var err error
+	if d.roster != nil {
+		err = d.roster.Close()
+	}
+	return errors.Join(err, d.unlock())
+}
+
+// unlock lets another process have the data path.
+func (d *dataPath) unlock() error {
 	if d == nil || d.lock == nil {
 		return nil
 	}
@@ -56,7 +75,7 @@ func (d *dataPath) close() error {
 // topics returns the names of the topics that are there, in the order of their
 // directories, and the directories that look like one but name none.
 func (d *dataPath) topics() (names, strange []string, err error) {
-	dirs, err := d.disk.List()
+	dirs, err := d.roster.List()
 	if err != nil {
 		return nil, nil, fmt.Errorf("read data path: %w", err)
 	}
@@ -64,12 +83,25 @@ func (d *dataPath) topics() (names, strange []string, err error) {
 	return names, strange, nil
 }
 
+// doubts reports whether a topic that was found may have had more channels: it
+// has never had a message, and stands where something was damaged.
+func (d *dataPath) doubts(t *topic) bool { return d.roster.Damaged() && t.j.Segments() == 0 }
+
+// lost returns the topics of a list that are not there because the roster was
+// damaged, in the order of their names.
+func (d *dataPath) lost(listed map[string]*datapath.Topic) []string {
+	if !d.roster.Damaged() {
+		return nil
+	}
+	return d.roster.Missing(listed)
+}
+
 // topic is the directory of a topic, which may not be there yet.
-func (d *dataPath) topic(name string) journal.FS { return d.disk.Dir(datapath.DirName(name)) }
+func (d *dataPath) topic(name string) journal.FS { return d.roster.Dir(datapath.DirName(name)) }
 
 // create makes the directory of a topic, if it is not there, and returns it.
 func (d *dataPath) create(topic string) (journal.FS, error) {
-	if err := d.disk.Make(datapath.DirName(topic)); err != nil {
+	if err := d.roster.Make(datapath.DirName(topic)); err != nil {
 		return nil, err
 	}
 	return d.topic(topic), nil
@@ -77,36 +109,4 @@ func (d *dataPath) create(topic string) (journal.FS, error) {
 
 // sync makes the list of topics safe from a power loss. It may be called from
 // any goroutine.
-func (d *dataPath) sync() error { return d.disk.Sync() }
-
-func (d osDisk) List() ([]string, error) {
-	entries, err := os.ReadDir(d.dir)
-	if err != nil {
-		return nil, err
-	}
-	var dirs []string
-	for _, e := range entries {
-		if e.IsDir() {
-			dirs = append(dirs, e.Name())
-		}
-	}
-	return dirs, nil
-}
-
-func (d osDisk) Make(name string) error {
-	if err := os.Mkdir(filepath.Join(d.dir, name), 0o700); err != nil && !os.IsExist(err) {
-		return err
-	}
-	return nil
-}
-
-func (d osDisk) Dir(name string) journal.FS { return d.open(filepath.Join(d.dir, name)) }
-
-func (d osDisk) Sync() error {
-	f, err := os.Open(d.dir)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	return f.Sync()
-}
+func (d *dataPath) sync() error { return d.roster.Sync() }

@@ -32,7 +32,7 @@ type metadataWriter struct {
 	waiting     bool   // timer runs
 	version     uint64 // of the state
 	failed      bool
-	listed      map[string]*datapath.Topic // what the file said at the start
+	listed      map[string]*datapath.Topic // what the file said, until the topics are recovered
 	foreign     []datapath.Topic           // what nsqd has left there
 	foreignPath string                     // where
 
@@ -128,6 +128,9 @@ func (s *Server) metadataState() *datapath.List {
 // checkMetadata looks at the list that is there, before it is overwritten. One
 // that nsqd wrote is kept under another name.
 func (s *Server) checkMetadata() {
+	if s.path.dir == "" {
+		return
+	}
 	list, path, err := datapath.ReadList(s.path.dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

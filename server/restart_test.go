@@ -16,7 +16,7 @@ import (
 // lock vanishes.
 func (w *world) kill() {
 	w.t.Helper()
-	if err := w.s.path.close(); err != nil {
+	if err := w.s.path.unlock(); err != nil {
 		w.t.Error(err)
 	}
 	w.s.closed = true

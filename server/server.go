@@ -130,7 +130,6 @@ func (s *Server) open() error {
 		if s.path, err = openDataPath(s.o.DataPath, s.o.fs); err != nil {
 			return err
 		}
-		s.checkMetadata()
 	}
 	if s.path != nil {
 		if err = s.recoverTopics(); err != nil {

@@ -177,7 +177,7 @@ func ping(t *testing.T, s *Server) bool {
 // wantNoStrays checks that a data path holds nothing but what belongs there.
 func wantNoStrays(t *testing.T, dir string) {
 	t.Helper()
-	belongs := regexp.MustCompile(`^(nsqd\.dat|topic\+t|topic\+t/[0-9a-f]{16}-[0-9a-f]{16}\.log|topic\+t/cursors\.[0-9a-f]{16})$`)
+	belongs := regexp.MustCompile(`^(nsqd\.dat|topic\+roster\+|topic\+roster\+/roster\.[0-9a-f]{16}|topic\+t|topic\+t/[0-9a-f]{16}-[0-9a-f]{16}\.log|topic\+t/cursors\.[0-9a-f]{16})$`)
 	cursors := 0
 	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
 		if err != nil || path == dir {

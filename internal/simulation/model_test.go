@@ -8,6 +8,7 @@ import (
 
 	"github.com/nsqloop/nsqloop/reader"
 	"github.com/nsqloop/nsqloop/server"
+	"github.com/nsqloop/nsqloop/server/datapath"
 	"github.com/nsqloop/nsqloop/writer"
 )
 
@@ -321,7 +322,7 @@ func (m *model) syncMayFail(n *node, st step) {
 // rotted is told of a damaged file: what it held may be gone.
 func (m *model) rotted(n *node, path string) {
 	for _, topic := range m.s.plan.topics {
-		if strings.HasPrefix(path, diskDir(topic)+"/") {
+		if strings.HasPrefix(path, diskDir(topic)+"/") || strings.HasPrefix(path, datapath.RosterDir+"/") {
 			m.of(n).rotted[topic] = m.now()
 		}
 	}

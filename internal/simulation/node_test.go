@@ -264,7 +264,7 @@ func (n *node) fails(st step) {
 	case readFails:
 		n.flaw.reads = st.n
 	case fileFails:
-		kinds := [...][2]string{{"write", "/cursors."}, {"create", "/cursors."}, {"rename", "/cursors."}, {"write", ".log"}, {"create", ".log"}}
+		kinds := [...][2]string{{"write", "/cursors."}, {"create", "/cursors."}, {"rename", "/cursors."}, {"write", ".log"}, {"create", ".log"}, {"write", "/roster."}}
 		k := kinds[st.draw%uint64(len(kinds))]
 		n.flaw.op, n.flaw.in = k[0], k[1]
 		n.flaw.lasting++

@@ -1,11 +1,14 @@
 // Package datapath says what a data path looks like: who holds it, which
 // directory belongs to which topic, and the list of topics for other tools.
 //
-// A data path holds one directory per topic, and in it the topic's journal.
-// Nothing else is needed to start again: the list of topics is the list of
-// directories, and channels and pauses are in the journals.
+// A data path holds one directory per topic that has had a message, and in it
+// the topic's journal. Topics that have had none stand together in the roster,
+// with their channels. Nothing else is needed to start again: the list of topics
+// is the list of directories and of what is in the roster, and channels and
+// pauses are in the journals.
 //
 //	<data path>/nsqd.dat             that list once more, see [List]
+//	<data path>/topic+roster+/       the topics without a message, see [Roster]
 //	<data path>/topic+orders/        the topic "orders"
 //	<data path>/topic++web+clicks/   the topic "WebClicks", see [DirName]
 package datapath

@@ -1,9 +1,12 @@
 package datapath
 
 import (
+	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -67,17 +70,12 @@ func ReadList(dir string) (list *List, path string, err error) {
 // WriteList writes the list so that at any moment there is the old one or the
 // new one.
 func WriteList(dir string, list *List) error {
-	data, err := json.Marshal(list)
-	if err != nil {
-		return fmt.Errorf("encode the list of topics: %w", err)
-	}
 	path := filepath.Join(dir, ListFile)
 	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	if err == nil {
+	if err = list.writeTo(f); err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
@@ -87,4 +85,35 @@ func WriteList(dir string, list *List) error {
 		_ = os.Remove(f.Name()) // the first error says what is wrong
 	}
 	return err
+}
+
+// writeTo writes the list as one object, but not in one piece: it may be of ten
+// thousand topics, and what that takes in memory would stay with the process.
+func (l *List) writeTo(w io.Writer) error {
+	rest := *l
+	rest.Topics = []Topic{}
+	frame, err := json.Marshal(&rest)
+	if err != nil {
+		return fmt.Errorf("encode the list of topics: %w", err)
+	}
+	if l.Topics == nil {
+		_, err = w.Write(bytes.Replace(frame, []byte("[]"), []byte("null"), 1))
+		return err
+	}
+	before, after, _ := bytes.Cut(frame, []byte("[]"))
+	out := bufio.NewWriterSize(w, 32<<10)
+	_, _ = out.Write(append(before, '[')) // Flush has its error
+	for i := range l.Topics {
+		if i > 0 {
+			_ = out.WriteByte(',')
+		}
+		b, err := json.Marshal(&l.Topics[i])
+		if err != nil {
+			return fmt.Errorf("encode the list of topics: %w", err)
+		}
+		_, _ = out.Write(b)
+	}
+	_ = out.WriteByte(']')
+	_, _ = out.Write(after)
+	return out.Flush()
 }

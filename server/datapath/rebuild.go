@@ -1,6 +1,8 @@
 package datapath
 
 import (
+	"slices"
+
 	"github.com/nsqloop/nsqloop/internal/wire"
 	"github.com/nsqloop/nsqloop/server/journal"
 )
@@ -33,4 +35,21 @@ func Rebuild(j *journal.Journal, doubtful bool, listed *Topic) (made []*journal.
 		j.Hold(true)
 	}
 	return made
+}
+
+// Missing returns the topics of a list that are not on the disk, in the order of
+// their names. After damage to the roster these are the ones that it has lost,
+// but for what the list has missed: it can be a little older.
+func (r *Roster) Missing(listed map[string]*Topic) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var names []string
+	for name := range listed {
+		d := r.dirs[DirName(name)]
+		if (d == nil || d.made == 0 && !d.listed) && wire.ValidName(name) && !wire.Ephemeral(name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }

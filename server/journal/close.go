@@ -125,6 +125,7 @@ func (j *Journal) Idle() {
 		if c.out.len() == 0 {
 			c.out.reset()
 			c.heap = dueHeap{}
+			c.flights = nil
 		}
 	}
 	if len(j.deferred) == 0 {

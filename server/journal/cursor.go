@@ -39,6 +39,12 @@ const passMost = 16
 // further ones share the heap.
 const timeouts = 8
 
+// flights are the messages in flight with one timeout.
+type flights struct {
+	timeout int64
+	list    list
+}
+
 // Cursor is a channel's place in the journal: how far it has read, and what of
 // that is outstanding: in flight, deferred, or waiting once more.
 type Cursor struct {
@@ -66,12 +72,9 @@ type Cursor struct {
 		published int64  // of the fresh message at the head, 0 when not known
 	}
 
-	out     entries
-	waiting list // requeued or timed out, in the order they came back
-	flights [timeouts]struct {
-		timeout int64
-		list    list
-	}
+	out      entries
+	waiting  list // requeued or timed out, in the order they came back
+	flights  []flights
 	heap     dueHeap // deferred ones, and those in flight that fit no list
 	inFlight int
 	deferred int
@@ -417,9 +420,7 @@ func (c *Cursor) drop() {
 	c.out.each(func(slot uint32) { c.j.refer(c.out.get(slot).pos, -1) })
 	c.out.reset()
 	c.waiting = list{}
-	for i := range c.flights {
-		c.flights[i].list = list{}
-	}
+	c.flights = nil
 	c.heap = dueHeap{}
 	c.inFlight, c.deferred = 0, 0
 	c.ahead.drop()

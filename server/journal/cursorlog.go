@@ -322,7 +322,7 @@ func (l *eventLog) tryFlush(j *Journal) error {
 	if len(l.buf) == 0 && !l.stale && !l.due && l.next == nil {
 		return nil
 	}
-	grown := l.next == nil && l.size+int64(len(l.buf)) > max(l.rewriteAt, 2*l.snapshot)
+	grown := l.next == nil && l.size+int64(len(l.buf)) > max(l.most(j), 2*l.snapshot)
 	if l.stale || l.generation == 0 || grown && j.snapshotSize() <= l.slice {
 		return l.rewrite(j)
 	}

@@ -20,7 +20,10 @@ func (c *Cursor) fly(slot uint32, now, deadline int64, owner uint32) {
 func (c *Cursor) enqueue(slot uint32, timeout int64) {
 	e := c.out.get(slot)
 	e.queue = noList
-	for i := range c.flights {
+	for i := 0; i < timeouts; i++ {
+		if i == len(c.flights) { // a channel that rests has none
+			c.flights = append(c.flights, flights{})
+		}
 		f := &c.flights[i]
 		if f.list.n == 0 {
 			f.timeout = timeout // free; that another list has the same timeout does no harm

@@ -158,6 +158,11 @@ func cursorName(generation uint64) string {
 	return fmt.Sprintf("%s%016x", cursorPrefix, generation)
 }
 
+// IsCursorFile reports whether a journal has given a file that name because it
+// says what the cursors have done: the one file that a journal without a message
+// has, and a short one then.
+func IsCursorFile(name string) bool { return strings.HasPrefix(name, cursorPrefix) }
+
 // parseCursorName is the inverse of cursorName.
 func parseCursorName(name string) (generation uint64, ok bool) {
 	digits, found := strings.CutPrefix(name, cursorPrefix)

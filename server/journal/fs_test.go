@@ -10,10 +10,12 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
+	"github.com/nsqloop/nsqloop/server/datapath"
 	"github.com/nsqloop/nsqloop/server/journal"
 	"github.com/nsqloop/nsqloop/server/journal/journaltest"
 )
@@ -28,6 +30,43 @@ func eachFS(t *testing.T, test func(t *testing.T, dir journal.FS)) {
 	t.Run("Disk", func(t *testing.T) {
 		test(t, journaltest.New(rand.New(rand.NewPCG(1, 1))).Dir("orders"))
 	})
+	t.Run("Roster", func(t *testing.T) { test(t, cursorFiles{newRoster(t).Dir("orders")}) })
+	t.Run("below Roster", func(t *testing.T) { test(t, newRoster(t).Dir("orders")) })
+}
+
+func newRoster(t testing.TB) *datapath.Roster {
+	r, err := datapath.OpenRoster(datapath.OSDisk(t.TempDir(), journal.OSDir), datapath.RosterOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// cursorFiles is a directory whose files have names as cursor files do, so that
+// they stand in a roster.
+type cursorFiles struct{ journal.FS }
+
+const enrolledPrefix = "cursors."
+
+func (d cursorFiles) Open(name string, create bool) (journal.File, error) {
+	return d.FS.Open(enrolledPrefix+name, create)
+}
+func (d cursorFiles) Rename(from, to string) error {
+	return d.FS.Rename(enrolledPrefix+from, enrolledPrefix+to)
+}
+func (d cursorFiles) Remove(name string) error { return d.FS.Remove(enrolledPrefix + name) }
+
+func (d cursorFiles) List() ([]string, error) {
+	names, err := d.FS.List()
+	for i, name := range names {
+		names[i] = strings.TrimPrefix(name, enrolledPrefix)
+	}
+	return names, err
 }
 
 func TestFS_OpensAndLists(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/nsqloop/nsqloop/server/datapath"
 	"github.com/nsqloop/nsqloop/server/journal"
 	"github.com/nsqloop/nsqloop/server/journal/journaltest"
 )
@@ -30,6 +31,8 @@ type life struct {
 	opts journal.Options
 	j    *journal.Journal
 	now  int64
+
+	enrolled bool // the journal begins in a roster
 
 	clock     int // counts moments
 	written   int // up to here the events were written
@@ -93,7 +96,7 @@ type dueChange struct {
 
 func newLife(t testing.TB, seed uint64) *life {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	m := &life{t: t, rng: rng, disk: journaltest.New(rng), now: 1000,
+	m := &life{t: t, rng: rng, disk: journaltest.New(rng), now: 1000, enrolled: seed%3 == 1,
 		messages: map[uint64]*modelMessage{}, refused: map[uint64][]refusal{}}
 	m.disk.Fail(m.fault)
 	m.opts = journal.Options{FirstSeq: 1 << 40, SegmentBytes: 1 << (9 + rng.IntN(6))}
@@ -107,7 +110,7 @@ func newLife(t testing.TB, seed uint64) *life {
 
 // fault is what the disk does at the moment.
 func (m *life) fault(op, name string) error {
-	cursorFile := strings.Contains(name, "cursors.")
+	cursorFile := strings.Contains(name, "cursors.") || strings.Contains(name, "roster.")
 	switch {
 	case op == "write" && !cursorFile && m.failWrites,
 		op == "write" && cursorFile && m.failEvents:
@@ -121,6 +124,9 @@ func (m *life) fault(op, name string) error {
 func (m *life) open() {
 	m.t.Helper()
 	m.opts.FS = m.disk.Dir("topic")
+	if m.enrolled {
+		m.enrol()
+	}
 	j, _, err := journal.Open(m.opts)
 	if err != nil {
 		m.t.Fatal(err)
@@ -129,6 +135,16 @@ func (m *life) open() {
 	journal.SetSlice(j, m.slice)
 	m.j = j
 	m.check()
+}
+
+// enrol has the journal begin in a roster, or go on in it.
+func (m *life) enrol() {
+	m.t.Helper()
+	r, err := datapath.OpenRoster(m.disk, datapath.RosterOptions{})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.opts.FS = r.Dir("topic")
 }
 
 func (m *life) check() {

@@ -59,6 +59,9 @@ func Open(o Options) (*Journal, Recovery, error) {
 	rec.Doubtful = j.events.stale
 	// A snapshot taken in slices has new ones before those that it copied later.
 	slices.SortFunc(j.deferred, func(a, b deferral) int { return cmp.Compare(a.seq, b.seq) })
+	if len(j.segments) > 0 {
+		j.events.leave(j) // a process died between the first segment and that
+	}
 	logged := len(j.deferred)
 	if err := j.readOn(&rec); err != nil {
 		return nil, rec, err

@@ -120,6 +120,9 @@ func (j *Journal) roll() error {
 			j.closeUnsynced()
 		}
 	}
+	if len(j.segments) == 0 {
+		j.events.leave(j)
+	}
 	j.newNames = true
 	j.segments = append(j.segments, s)
 	j.reclaimable = true

@@ -66,7 +66,7 @@ type export struct {
 
 // topic exports one topic.
 func (x *export) topic(p *path, topic string) error {
-	o, err := newOverlay(p.topic(topic))
+	o, err := p.overlay(topic)
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (x *export) topic(p *path, topic string) error {
 	if err != nil {
 		return err
 	}
-	datapath.Rebuild(j, rec.Doubtful, p.listed(topic))
+	datapath.Rebuild(j, p.doubts(&rec), p.listed(topic))
 	if x.o.Channel != "" && !slices.ContainsFunc(j.Cursors(), func(c *journal.Cursor) bool { return c.Name() == x.o.Channel }) {
 		return fmt.Errorf("there is no channel %s", x.o.Channel)
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/nsqloop/nsqloop/server/datapath"
 	"github.com/nsqloop/nsqloop/server/journal"
 )
 
@@ -20,12 +21,19 @@ type overlay struct {
 	open  []*os.File
 }
 
-// newOverlay lists the directory.
-func newOverlay(dir string) (*overlay, error) {
+// newOverlay lists the directory, and adds what the roster has of it.
+func newOverlay(dir string, small []datapath.Small) (*overlay, error) {
 	o := &overlay{dir: dir, mem: journal.Memory(), names: map[string]string{}}
 	names, err := journal.OSDir(dir).List()
 	for _, name := range names {
 		o.names[name] = name
+	}
+	for _, s := range small {
+		f, e := o.mem.Open(s.Name, true)
+		if e == nil {
+			_, e = f.WriteAt(s.Data, 0)
+		}
+		err = errors.Join(err, e)
 	}
 	return o, err
 }

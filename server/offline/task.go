@@ -2,12 +2,14 @@ package offline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/nsqloop/nsqloop/server/datapath"
+	"github.com/nsqloop/nsqloop/server/journal"
 )
 
 // ErrLocked is wrapped by the errors of all functions when a server has the
@@ -39,7 +41,9 @@ func (t *task) went(bytes int64) error {
 type path struct {
 	dir    string
 	topics []string // in the order of their directories
+	roster *datapath.Roster
 	list   *datapath.List
+	lost   []string // topics that the roster has lost
 	notes  []string
 	lock   *os.File
 }
@@ -69,16 +73,15 @@ func (p *path) read() error {
 	if err := datapath.RefuseForeign(p.dir); err != nil {
 		return err
 	}
-	entries, err := os.ReadDir(p.dir)
+	var err error
+	if p.roster, err = datapath.OpenRoster(datapath.OSDisk(p.dir, journal.OSDir), datapath.RosterOptions{}); err != nil {
+		return err
+	}
+	dirs, err := p.roster.List()
 	if err != nil {
 		return fmt.Errorf("read data path: %w", err)
 	}
-	var dirs, strange []string
-	for _, e := range entries {
-		if e.IsDir() {
-			dirs = append(dirs, e.Name())
-		}
-	}
+	var strange []string
 	p.topics, strange = datapath.Topics(dirs)
 	for _, dir := range strange {
 		p.notes = append(p.notes, fmt.Sprintf("directory %s is no topic's", dir))
@@ -93,7 +96,31 @@ func (p *path) read() error {
 	default:
 		p.list = list
 	}
+	if p.roster.Damaged() {
+		p.findLost()
+	}
 	return nil
+}
+
+// findLost notes what was lost with a damaged roster. A start makes it again
+// from the list of topics.
+func (p *path) findLost() {
+	p.notes = append(p.notes, fmt.Sprintf("%s is damaged: topics that never had a message, or some of their channels, are lost", datapath.RosterDir))
+	if p.list == nil {
+		return
+	}
+	listed := make(map[string]*datapath.Topic, len(p.list.Topics))
+	for i := range p.list.Topics {
+		listed[p.list.Topics[i].Name] = &p.list.Topics[i]
+	}
+	p.lost = p.roster.Missing(listed)
+	p.topics = append(p.topics, p.lost...)
+}
+
+// doubts reports whether a topic may have had more channels than its journal
+// knows.
+func (p *path) doubts(rec *journal.Recovery) bool {
+	return rec.Doubtful || p.roster.Damaged() && rec.Segments == 0
 }
 
 // listed is what the list says of a topic; nil when it says nothing.
@@ -110,6 +137,18 @@ func (p *path) listed(topic string) *datapath.Topic {
 }
 
 func (p *path) topic(name string) string { return filepath.Join(p.dir, datapath.DirName(name)) }
+
+// fs is the directory of a topic, with what the roster has of it.
+func (p *path) fs(name string) journal.FS { return p.roster.Dir(datapath.DirName(name)) }
+
+// overlay is the same, to be read and not changed.
+func (p *path) overlay(name string) (*overlay, error) {
+	small, err := p.roster.Small(datapath.DirName(name))
+	if err != nil {
+		return nil, err
+	}
+	return newOverlay(p.topic(name), small)
+}
 
 // bytes is the size of the segments of some topics.
 func (p *path) bytes(topics []string) (n int64) {
@@ -128,4 +167,10 @@ func (p *path) bytes(topics []string) (n int64) {
 }
 
 // close gives the data path back.
-func (p *path) close() { p.lock.Close() }
+func (p *path) close() error {
+	var err error
+	if p.roster != nil {
+		err = p.roster.Close()
+	}
+	return errors.Join(err, p.lock.Close())
+}

@@ -2,6 +2,7 @@ package offline
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -78,9 +79,9 @@ func examine(ctx context.Context, dir string, progress Progress, repair bool) (*
 	if err != nil {
 		return nil, err
 	}
-	defer p.close()
+	defer p.close() // the second time, if all goes well
 	t := &task{ctx: ctx, progress: progress, total: p.bytes(p.topics)}
-	r := &Report{DataPath: dir, Whole: true, Repaired: repair, Topics: []TopicReport{}, Notes: append([]string{}, p.notes...)}
+	r := &Report{DataPath: dir, Whole: !p.roster.Damaged(), Repaired: repair, Topics: []TopicReport{}, Notes: append([]string{}, p.notes...)}
 	for _, topic := range p.topics {
 		found, err := t.examine(p, topic, repair)
 		if err != nil {
@@ -89,6 +90,9 @@ func examine(ctx context.Context, dir string, progress Progress, repair bool) (*
 		r.Topics = append(r.Topics, *found)
 		r.Whole = r.Whole && found.whole()
 		r.Lost += found.lost()
+	}
+	if repair {
+		return r, errors.Join(p.roster.Mend(), p.close())
 	}
 	return r, nil
 }
@@ -113,9 +117,13 @@ func (r *TopicReport) lost() int64 {
 // examine opens the journal of a topic and looks at all of it.
 func (t *task) examine(p *path, topic string, repair bool) (*TopicReport, error) {
 	r := &TopicReport{Topic: topic, Channels: []ChannelReport{}, Damage: []DamageReport{}, SetAside: []string{}, Notes: []string{}}
-	fs := journal.OSDir(p.topic(topic))
-	if !repair {
-		o, err := newOverlay(p.topic(topic))
+	fs := p.fs(topic)
+	if repair {
+		if err := p.roster.Make(datapath.DirName(topic)); err != nil { // it was lost
+			return nil, err
+		}
+	} else {
+		o, err := p.overlay(topic)
 		if err != nil {
 			return nil, err
 		}
@@ -148,7 +156,7 @@ func (t *task) examine(p *path, topic string, repair bool) (*TopicReport, error)
 		r.SetAside = append(r.SetAside, aside...)
 	}
 	rebuilt := map[*journal.Cursor]bool{}
-	for _, cur := range datapath.Rebuild(j, rec.Doubtful, p.listed(topic)) {
+	for _, cur := range datapath.Rebuild(j, p.doubts(&rec), p.listed(topic)) {
 		rebuilt[cur] = true
 	}
 	r.counts(j, lost, rebuilt)
