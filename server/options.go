@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/nsqloop/nsqloop/server/journal"
@@ -357,7 +357,7 @@ func (o Options) withDefaults() (Options, error) {
 	fill(&o.E2EProcessingLatencyWindowTime, 10*time.Minute)
 	o.MetricsCompat = slices.Clone(o.MetricsCompat)
 	o.E2EProcessingLatencyPercentiles = slices.Clone(o.E2EProcessingLatencyPercentiles)
-	slices.SortFunc(o.E2EProcessingLatencyPercentiles, func(a, b float64) int { return cmp.Compare(b, a) })
+	sort.Sort(sort.Reverse(sort.Float64Slice(o.E2EProcessingLatencyPercentiles)))
 	if o.Strict {
 		fill(&o.AuthHTTPRequestMethod, "post")
 	}

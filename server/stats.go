@@ -2,7 +2,7 @@ package server
 
 import (
 	"runtime"
-	"slices"
+	"sort"
 	"time"
 )
 
@@ -193,7 +193,8 @@ func memoryStats() MemoryStats {
 	var ms runtime.MemStats
 	runtime.ReadMemStats(&ms)
 	n := min(int(ms.NumGC), len(ms.PauseNs))
-	pauses := slices.Sorted(slices.Values(ms.PauseNs[:n]))
+	pauses := ms.PauseNs[:n]
+	sort.Slice(pauses, func(a, b int) bool { return pauses[a] < pauses[b] })
 	return MemoryStats{
 		HeapObjects:       ms.HeapObjects,
 		HeapIdleBytes:     ms.HeapIdle,

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
+	"sort"
 	"strings"
 )
 
@@ -23,7 +23,7 @@ func (r *Roster) read() error {
 			r.outdated = append(r.outdated, name)
 		}
 	}
-	slices.Sort(generations)
+	sort.Slice(generations, func(a, b int) bool { return generations[a] < generations[b] })
 	var contents [][]byte
 	first := len(generations)
 	for first > 0 {

@@ -1,9 +1,6 @@
 package journal
 
-import (
-	"cmp"
-	"slices"
-)
+import "sort"
 
 // Share is what a message is to a cursor that has not finished it.
 type Share struct {
@@ -113,6 +110,6 @@ type outstanding struct {
 func (c *Cursor) byPosition() []outstanding {
 	all := make([]outstanding, 0, c.out.len())
 	c.out.each(func(slot uint32) { all = append(all, outstanding{c.out.get(slot).pos, slot}) })
-	slices.SortFunc(all, func(a, b outstanding) int { return cmp.Compare(a.pos, b.pos) })
+	sort.Slice(all, func(a, b int) bool { return all[a].pos < all[b].pos })
 	return all
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"slices"
+	"sort"
 )
 
 // Peeked is a message that was looked at. Body is borrowed until the function
@@ -204,7 +205,7 @@ func (c *Cursor) pending(which Standing, n int) []uint32 {
 		}
 		return found < n
 	})
-	slices.SortFunc(slots, c.out.byTime)
+	sort.Slice(slots, func(a, b int) bool { return c.out.byTime(slots[a], slots[b]) < 0 })
 	return slots[:min(n, len(slots))]
 }
 
