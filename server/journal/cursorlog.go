@@ -27,8 +27,8 @@ import (
 const (
 	blockHeader = 8
 
-	// rewriteAt is the size at which a cursor file is first rewritten;
-	// after that it may grow to twice its snapshot.
+	// rewriteAt is the size at which a cursor file is first rewritten, if a
+	// segment is larger; after that it may grow to twice its snapshot.
 	rewriteAt = 1 << 20
 
 	// eventsKept bounds the events that wait while the file can't be
@@ -85,6 +85,18 @@ type eventLog struct {
 	rewriteAt  int64      // the constants, unless a test says otherwise
 	kept       int64
 	slice      int
+}
+
+// newEventLog makes one for a journal of such segments. Where they are small, so
+// are the cursor file and the slices in which it is written: whoever wants files
+// of a kilobyte wants all of them, and simulated systems, which have little to
+// say, come through all that happens to large ones.
+func newEventLog(segBytes int64) eventLog {
+	return eventLog{
+		rewriteAt: min(rewriteAt, segBytes),
+		kept:      eventsKept,
+		slice:     int(min(sliceBytes, max(segBytes/16, 64))),
+	}
 }
 
 func (j *Journal) durableCursors() bool {

@@ -36,7 +36,6 @@ func Open(o Options) (*Journal, Recovery, error) {
 		segBytes: cmp.Or(o.SegmentBytes, 100<<20), maxBody: cmp.Or(o.MaxBody, maxBody),
 		neverSync: o.NeverSync, volatile: o.Volatile,
 		retain: retention{age: o.RetainAge, bytes: o.RetainBytes},
-		events: eventLog{rewriteAt: rewriteAt, kept: eventsKept, slice: sliceBytes},
 	}
 	if j.pool == nil {
 		j.pool = new(Blocks)
@@ -44,6 +43,7 @@ func Open(o Options) (*Journal, Recovery, error) {
 	if j.volatile && o.SegmentBytes == 0 {
 		j.segBytes = volatileSegment
 	}
+	j.events = newEventLog(j.segBytes)
 	names, err := o.FS.List()
 	if err != nil {
 		return nil, Recovery{}, fmt.Errorf("open journal: %w", err)
