@@ -23,8 +23,7 @@ export function openPeek(what) {
       const errors = [];
       for (const n of answer.nodes) {
         if (n.error) { errors.push(`${n.node}: ${n.error}`); continue; }
-        for (const m of n.answer.messages || []) messages.push({ ...m, node: n.node, kind: "" });
-        for (const k of Object.keys(kinds)) for (const m of n.answer[k] || []) messages.push({ ...m, node: n.node, kind: kinds[k] });
+        for (const [k, kind] of Object.entries(what.channel ? kinds : { messages: "" })) for (const m of n.answer[k]) messages.push({ ...m, node: n.node, kind });
       }
       if (from.value === "last") messages.sort((a, b) => b.timestamp - a.timestamp);
       note.textContent = [`${full(messages.length)} shown; looking consumes nothing and counts as no attempt.`, ...errors].join(" ");

@@ -93,6 +93,9 @@ await check("DeleteAsksForTheName", async () => {
   await page.getByText("Danger").click();
   const button = page.getByRole("button", { name: "Delete topic doomed…" });
   await until("three messages are seen", async () => (await page.locator(".facts dd").first().textContent()) === "3");
+  await page.getByRole("button", { name: "Peek" }).click(); // what no channel has been given yet is seen too
+  await until("three messages are shown", async () => (await page.locator(".message").count()) === 3);
+  await page.keyboard.press("Escape");
   await button.click();
   must(/3 messages/.test(await page.locator("dialog").textContent()), "it does not say what is lost");
   must((await page.evaluate(() => document.activeElement.textContent)) === "Cancel", "the focus is not on the safe button");
