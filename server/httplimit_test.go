@@ -21,10 +21,12 @@ var tight = httpLimits{
 }
 
 // listenTight starts a server whose HTTP has the tight limits.
-func listenTight(t *testing.T) (*Server, *httpServer) {
+func listenTight(t *testing.T) (*Server, *httpServer) { return listenWith(t, tight) }
+
+func listenWith(t *testing.T, limits httpLimits) (*Server, *httpServer) {
 	t.Helper()
 	s := startHTTP(t, Options{})
-	h, err := s.listenHTTPWith("127.0.0.1:0", tight)
+	h, err := s.listenHTTPWith("127.0.0.1:0", limits)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +114,9 @@ func TestHTTP_HeaderLimit(t *testing.T) {
 // TestHTTP_ConnectionCap: past the cap a connection is refused by name, and a
 // place that becomes free is given again.
 func TestHTTP_ConnectionCap(t *testing.T) {
-	_, h := listenTight(t)
+	limits := tight
+	limits.header = 5 * time.Second // a slow machine must not lose one for that
+	_, h := listenWith(t, limits)
 	ping := func(c net.Conn) (*http.Response, error) {
 		if _, err := io.WriteString(c, "GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 			return nil, err
