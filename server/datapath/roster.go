@@ -51,7 +51,6 @@ type Roster struct {
 
 	mu         sync.Mutex
 	dirs       map[string]*dir
-	names      []string // of dirs that List is to return, in no order
 	file       journal.File
 	generation uint64
 	size       int64
