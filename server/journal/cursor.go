@@ -274,7 +274,7 @@ func (c *Cursor) nextWaiting(now, deadline int64, owner uint32, d *Delivery) (ok
 // was none up to the frontier, or something had to be passed over.
 func (c *Cursor) nextFresh(now, deadline int64, owner uint32, d *Delivery) (ok bool, err error) {
 	if len(c.gaps) > 0 && c.gaps[0].from <= c.read.seq {
-		c.leap()
+		c.jump(c.read)
 		return false, nil
 	}
 	var r record
@@ -284,14 +284,17 @@ func (c *Cursor) nextFresh(now, deadline int64, owner uint32, d *Delivery) (ok b
 		return false, err
 	}
 	at := c.read
+	if r.flags&flagMoved == 0 && r.seq > at.seq {
+		// A damaged piece was mended here. The record is read once more, with
+		// its own sequence: what the log is told meanwhile must not have the
+		// position behind it.
+		c.jump(place{r.seq, at.pos})
+		c.doubt()
+		return false, nil
+	}
 	c.read.pos += int64(r.size)
 	if r.flags&flagMoved != 0 || r.seq < at.seq {
 		return false, nil // a copy of a message that was read long ago
-	}
-	if r.seq > at.seq {
-		// Damage was cut out here when the journal was opened.
-		c.read.seq = r.seq
-		c.doubt()
 	}
 	c.read.seq++
 	c.touched()
@@ -326,17 +329,26 @@ func (c *Cursor) nextFresh(now, deadline int64, owner uint32, d *Delivery) (ok b
 	return true, nil
 }
 
-// leap moves the read position over the first gap.
-func (c *Cursor) leap() {
-	g := c.gaps[0]
-	c.gaps = c.gaps[1:]
-	c.gapAhead -= int64(g.to.seq-g.from) - g.deferred
-	c.deferredAhead -= g.deferred
-	c.passed += g.deferred
-	if g.to.seq <= c.read.seq {
-		return // damage around it was skipped
+// jump moves the read position to a place, and on to the end of a gap that is
+// there: it never stands inside one. Gaps are counted whole, so that what stands
+// behind one would seem not to be there; and a log that says a cursor has read up
+// to the middle of a gap has its rest be read afterwards.
+func (c *Cursor) jump(to place) {
+	c.read = to
+	for len(c.gaps) > 0 && c.gaps[0].from <= c.read.seq {
+		g := c.gaps[0]
+		c.gaps = c.gaps[1:]
+		c.gapAhead -= int64(g.to.seq-g.from) - g.deferred
+		c.deferredAhead -= g.deferred
+		c.passed += g.deferred
+		if g.to.seq > c.read.seq {
+			c.read = g.to
+		}
 	}
-	c.read = g.to
+	// After damage more was counted than there is room for.
+	over := max(c.deferredAhead-int64(c.j.front.seq-c.read.seq), 0)
+	c.deferredAhead -= over
+	c.passed += over
 	c.touched()
 	if c.read.seq == c.j.front.seq {
 		c.caughtUp()
@@ -384,18 +396,11 @@ func (c *Cursor) skipDamage() error {
 	if err != nil {
 		return err
 	}
-	// The deferred ones among them were handed over by their own entries;
-	// what cannot be told apart any more is counted as lost here.
-	over := max(c.deferredAhead-int64(c.j.front.seq-to.seq), 0)
-	c.deferredAhead -= over
-	c.passed += over
 	c.j.lost(c.read.seq, to.seq, "damaged records were skipped", "cursor", c.name, "sequence", c.read.seq)
-	c.read = to
+	// The deferred ones among them were handed over by their own entries;
+	// what cannot be told apart any more is counted as lost.
+	c.jump(to)
 	c.doubt()
-	c.touched()
-	if c.read.seq == c.j.front.seq {
-		c.caughtUp()
-	}
 	return nil
 }
 

@@ -41,3 +41,33 @@ func TestOpen_DeferredRecordsThatTheLogNeverKnewSurviveASecondKill(t *testing.T)
 	}
 	mustCommit(t, j)
 }
+
+// Earlier versions wrote, of damage that ended among discarded messages, the place
+// where it ended. The rest of those messages was not read for all that.
+func TestOpen_ReadPositionInAGapIsTheGapsEnd(t *testing.T) {
+	dir := Memory()
+	j := mustOpen(t, Options{FS: dir, FirstSeq: 1})
+	c := j.CreateCursor("c", CursorOptions{})
+	publish(t, j, "1", "2")
+	j.Hold(true)
+	publish(t, j, "3", "4", "5")
+	j.Discard(j.End())
+	j.Hold(false)
+	publish(t, j, "6", "7")
+	const size = recordHeader + 1
+	j.events.add(evRead, uint64(c.id), 4, 3*size, 0) // damage from 2 to 3
+	j.events.add(evRead, uint64(c.id), 7, 6*size, 0)
+	if err := j.WriteEvents(); err != nil {
+		t.Fatal(err)
+	}
+
+	j = mustOpen(t, Options{FS: dir, FirstSeq: 1})
+	c = j.Cursors()[0]
+	if c.Depth() != 4 {
+		t.Errorf("depth %d, want 4", c.Depth())
+	}
+	if got := fmt.Sprint(drain(t, c, 9)); got != "[7/1 1/2 2/2 6/2]" {
+		t.Errorf("got %s, want 1, 2 and 6 once more and 7", got)
+	}
+	mustCommit(t, j)
+}

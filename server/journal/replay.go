@@ -213,6 +213,9 @@ func (c *replayed) readUpTo(to place, passed int64) {
 		c.gapAhead -= int64(g.to.seq-g.from) - g.deferred
 		c.addOpen(from, g.from)
 		from = g.to
+		if g.to.seq > to.seq {
+			to = g.to // a file of an earlier version may say that damage ended in a gap
+		}
 	}
 	c.addOpen(from, to.seq)
 	c.read = to
