@@ -255,7 +255,12 @@ func (r *Roster) begin() error {
 	name := rosterName(r.generation + 1)
 	f, err := r.fs.Open(name+unfinishedSuffix, true)
 	if err == nil {
-		if _, err = f.WriteAt(b, 0); err == nil {
+		// One that an earlier process has left may be longer: what stands behind
+		// the new records would be read as the newest.
+		if err = f.Truncate(0); err == nil {
+			_, err = f.WriteAt(b, 0)
+		}
+		if err == nil {
 			err = r.fs.Rename(name+unfinishedSuffix, name)
 		}
 		if err != nil {

@@ -43,6 +43,27 @@ func TestRoster_NewFileThatIsNotWhole(t *testing.T) {
 	}
 }
 
+// A new file that did not come to its name may be longer than the next one, which
+// is written over it: nothing of it is left.
+func TestRoster_NewFileOverAnUnfinishedOne(t *testing.T) {
+	g := newRig(t)
+	g.put("a", file, "1")
+	g.r.stale = true
+	g.fail = func(op, _ string) error {
+		if op == "rename" || op == "remove" {
+			return errors.New("the disk fails")
+		}
+		return nil
+	}
+	if err := put(g.r.Dir("b"), file, "1"); err == nil {
+		t.Fatal("the second file was begun, though it could not be renamed")
+	}
+	g.fail = nil
+	g.put("a", file, "2") // the second file, with the same first record
+	g.kill()
+	g.want("a 2")
+}
+
 // Damage costs what its own record says, is told, and the file is kept.
 func TestRoster_DamageHitsOneRecord(t *testing.T) {
 	g := newRig(t)
