@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/loop"
 	"github.com/nsqloop/nsqloop/nsqprom"
 	"github.com/nsqloop/nsqloop/reader"
@@ -202,6 +203,9 @@ func TestCollector_AddsUpAndRemembers(t *testing.T) {
 			t.Errorf("%s: %v, %v connections", when, got["nsq_reader_connections{c,t}"], got["nsq_writer_connections{}"])
 		}
 	}
+	testwait.Until(t, "both readers are connected", func() bool { // one may have done it all before
+		return gathered(t, reg)["nsq_reader_connections{c,t}"] == 2
+	})
 	check("with both", 2, 1)
 	for range 2 { // the second time there is nothing to remove
 		m.RemoveReader(readers[0])
