@@ -1,12 +1,12 @@
 package datapath
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"sort"
 	"strings"
+
+	"github.com/nsqloop/nsqloop/server/journal"
 )
 
 // read reads the file, and the generations before it as far as it is not whole.
@@ -65,21 +65,10 @@ func (r *Roster) lost(name string, found scanned) {
 // content reads a whole file. One that cannot be read is another matter than
 // damage: to go on would be to forget topics that another try may find.
 func (r *Roster) content(name string) ([]byte, error) {
-	f, err := r.fs.Open(name, false)
+	b, err := journal.ReadFile(r.fs, name)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	size, err := f.Size()
-	if err != nil {
-		return nil, err
-	}
-	b := make([]byte, size)
-	n, err := f.ReadAt(b, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	b = b[:n]
 	if version, _ := getRosterHeader(b); version > rosterVersion {
 		return nil, fmt.Errorf("%w: %s has version %d of the format, and this program knows version %d", ErrNewer, name, version, rosterVersion)
 	}

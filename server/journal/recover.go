@@ -224,7 +224,7 @@ func (j *Journal) readCursorFiles(names []string, p *replay, rec *Recovery) erro
 // snapshot at its start can be used.
 func (j *Journal) readCursorFile(generation uint64, p *replay, rec *Recovery) (used bool, err error) {
 	name := cursorName(generation)
-	b, err := readFile(j.fs, name)
+	b, err := ReadFile(j.fs, name)
 	if err != nil {
 		return false, err
 	}
@@ -288,8 +288,8 @@ func openBlock(b []byte, at int) (payload []byte, size int) {
 	return block[blockHeader:], len(block)
 }
 
-// readFile reads a whole file.
-func readFile(dir FS, name string) ([]byte, error) {
+// ReadFile reads a whole file of a directory. The bytes belong to the caller.
+func ReadFile(dir FS, name string) ([]byte, error) {
 	f, err := dir.Open(name, false)
 	if err != nil {
 		return nil, err
