@@ -319,11 +319,18 @@ func (m *model) syncMayFail(n *node, st step) {
 	}
 }
 
-// rotted is told of a damaged file: what it held may be gone.
+// rotted is told of a damaged file: what it held may be gone, and so may the
+// channels, until they are made again. The list of topics that would bring them
+// back is not on a simulated disk.
 func (m *model) rotted(n *node, path string) {
+	x := m.of(n)
 	for _, topic := range m.s.plan.topics {
-		if strings.HasPrefix(path, diskDir(topic)+"/") || strings.HasPrefix(path, datapath.RosterDir+"/") {
-			m.of(n).rotted[topic] = m.now()
+		if !strings.HasPrefix(path, diskDir(topic)+"/") && !strings.HasPrefix(path, datapath.RosterDir+"/") {
+			continue
+		}
+		x.rotted[topic] = m.now()
+		for _, name := range m.s.plan.channels {
+			x.channel(topic, name).since = time.Time{}
 		}
 	}
 }

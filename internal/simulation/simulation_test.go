@@ -200,6 +200,7 @@ var wholeRegressions = []regression{
 	{19448, "a depth counted as wrong that was too low for a while, behind a channel whose deletion could not be written"},
 	{476, "a message was acknowledged for a channel that could not be written"},
 	{1570, "a cursor file that could not be read for a moment counted as damaged"},
+	{8007514, "a channel that damage took counted as there, before it was made again"},
 }
 
 func TestSimulation_Regressions(t *testing.T) {
