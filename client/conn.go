@@ -81,9 +81,9 @@ type Conn struct {
 	o      Options
 	h      Handler
 	log    *slog.Logger
-	cancel func() // of the dial
+	dials  race
 
-	conn     loop.Conn // nil until the dial has succeeded
+	conn     loop.Conn // nil until a dial has succeeded
 	state    State
 	open     bool         // commands may be written: ready or closing
 	step     step         // of the handshake
@@ -115,12 +115,7 @@ func Dial(l loop.Loop, addr string, o Options, h Handler) *Conn {
 			c.dialed = to
 		}
 	}
-	c.cancel = l.Dial(c.dialed, loop.DialOptions{
-		Timeout:     o.DialTimeout,
-		LocalAddr:   o.LocalAddr,
-		PeerTimeout: o.PeerTimeout,
-		DialContext: o.DialContext,
-	}, (*events)(c))
+	c.race()
 	return c
 }
 
@@ -153,7 +148,7 @@ func (c *Conn) Close() {
 	}
 	c.end()
 	if c.conn == nil {
-		c.cancel()
+		c.dials.stop()
 		return
 	}
 	c.conn.Close()
@@ -168,7 +163,7 @@ func (c *Conn) Abort(err error) {
 	c.cause = err
 	c.end()
 	if c.conn == nil {
-		c.cancel()
+		c.dials.stop()
 		return
 	}
 	c.conn.Abort(err)
@@ -185,17 +180,9 @@ func (c *Conn) end() {
 	}
 }
 
-// events is Conn as the loop sees it, so that a Conn's own methods are only
-// those its user needs.
+// events is Conn as the dial that has won sees it, so that a Conn's own methods
+// are only those its user needs.
 type events Conn
-
-// String names the connection's owner in the loop's reports.
-func (e *events) String() string {
-	if s, ok := e.h.(fmt.Stringer); ok {
-		return s.String()
-	}
-	return "nsqd connection " + e.addr
-}
 
 func (e *events) OnOpen(lc loop.Conn) {
 	c := (*Conn)(e)

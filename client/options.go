@@ -103,7 +103,10 @@ type Options struct {
 	// ErrAuthRequired.
 	AuthSecret func() string
 
-	// DialTimeout bounds the dial, name resolution included. 0 means 1 s.
+	// DialTimeout bounds the dial, name resolution included. While there is no
+	// answer a second one is made beside it, anew each 0.4 s, and the first to
+	// be answered counts: so a network that is back is noticed soon. 0 means
+	// 1 s.
 	DialTimeout time.Duration
 
 	// HandshakeTimeout bounds the time from the open socket to the end of
@@ -135,8 +138,9 @@ type Options struct {
 	LocalAddr net.Addr
 
 	// DialContext replaces the system's dialer, for a proxy for example. It
-	// runs on a goroutine of its own and must return a TCP or unix socket.
-	// PeerTimeout is its own affair.
+	// runs on a goroutine of its own, twice at a time when DialTimeout has a
+	// second dial made, and must return a TCP or unix socket. PeerTimeout is
+	// its own affair.
 	DialContext func(ctx context.Context, network, addr string) (net.Conn, error)
 
 	// OnEvent hears of each step of each connection: that the socket is open,

@@ -83,7 +83,7 @@ func (c *conn) join() {
 	c.timer.Stop()
 	c.armed = false
 	c.state, c.since = subscribed, r.now()
-	c.node.err = nil
+	c.node.err, c.node.told = nil, false
 	c.msgTimeout, c.maxMsgTimeout = int64(info.MsgTimeout), int64(info.MaxMsgTimeout)
 	limit := max(info.MaxRdyCount, 1)
 	log := r.log.With("nsqd", c.node.addr)
@@ -193,7 +193,7 @@ func (c *conn) OnClose(err error) {
 		if before == subscribing {
 			err = fmt.Errorf("subscribe to %s/%s: %w", r.o.Topic, r.o.Channel, err)
 		}
-		log.Warn("no connection", "err", err)
+		c.node.logFailure(log, err)
 		r.report(err)
 	}
 	r.onConnClosed(c, before, err)

@@ -2,6 +2,7 @@ package reader
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -30,8 +31,10 @@ type node struct {
 	conn   *conn // nil while disconnected
 	redial *backoff.Reconnect
 	timer  loop.Timer // of the next dial; nil when none is due
+	dialed int64      // when it was dialled last
 	down   int64      // since when there is no subscription
 	err    error      // why the last connection ended; nil while subscribed
+	told   bool       // that there is no subscription was logged as a warning
 }
 
 // wanted says whether the node is to be connected.
@@ -67,7 +70,7 @@ func (r *Reader) node(addr string) *node {
 
 // dial connects to a node.
 func (r *Reader) dial(n *node) {
-	n.timer = nil
+	n.timer, n.dialed = nil, r.now()
 	c := &conn{reader: r, node: n}
 	n.conn = c
 	c.client = client.Dial(r.loop, n.addr, r.o.Client, c)
@@ -86,8 +89,9 @@ func (r *Reader) onConnClosed(c *conn, before connState, err error) {
 		return
 	}
 	now := r.now()
+	took := time.Duration(now - n.dialed)
 	if before >= subscribed {
-		n.down, n.missed = now, 0
+		took, n.down, n.missed = 0, now, 0
 		if now-c.since >= stable {
 			n.redial.Reset()
 		}
@@ -95,24 +99,36 @@ func (r *Reader) onConnClosed(c *conn, before connState, err error) {
 			r.discovery.Soon()
 		}
 	}
-	r.tend(n, before < subscribed && permanent(err))
-}
-
-// tend plans the next dial of a node without connection, or forgets it.
-func (r *Reader) tend(n *node, permanent bool) {
 	if !n.wanted() {
 		r.forget(n)
 		return
 	}
-	// While an outage is young a refused dial is cheap and coming back late
-	// is not: a tenth of the outage is the longest delay, but half a second is
-	// always allowed.
-	outage := time.Duration(r.now() - n.down)
-	d := min(n.redial.Next(), max(outage/10, r.o.ReconnectDelay, time.Second/2))
-	if permanent {
-		d = r.o.MaxReconnectDelay
+	n.timer = r.loop.After(r.redialAfter(n, before, took, err), func() { r.dial(n) })
+}
+
+// redialAfter is how long to wait before a node is dialled again whose connection has
+// ended in the state before, because of err; took is how long it took to fail.
+func (r *Reader) redialAfter(n *node, before connState, took time.Duration, err error) time.Duration {
+	if before < subscribed && permanent(err) {
+		return r.o.MaxReconnectDelay
 	}
-	n.timer = r.loop.After(d, func() { r.dial(n) })
+	outage := time.Duration(r.now() - n.down)
+	limit := backoff.Outage(outage)
+	if refused := (*client.Error)(nil); errors.As(err, &refused) {
+		limit = max(limit, outage/10) // it is there, and wants to be left alone
+	}
+	return n.redial.NextWithin(max(limit, r.o.ReconnectDelay), took)
+}
+
+// logFailure says once per outage why there is no subscription, and keeps the
+// repetitions for who wants to see them.
+func (n *node) logFailure(log *slog.Logger, err error) {
+	if n.told {
+		log.Debug("still no connection", "err", err)
+		return
+	}
+	n.told = true
+	log.Warn("no connection: will try until there is one", "err", err)
 }
 
 // permanent says whether trying again soon is pointless: what nsqd refused, it

@@ -169,9 +169,9 @@ type Options struct {
 	// ReconnectDelay is how long to wait before a lost nsqd is dialled
 	// again. It doubles up to MaxReconnectDelay, with jitter, until a
 	// connection has lasted a second; but while an nsqd has been gone for
-	// less than 5 s up to half a second only, and then up to a tenth of that
-	// time. 0 means 50 ms and 30 s, which are ours: NSQ's clients wait 15 s
-	// or longer.
+	// less than a minute up to 0.6 s only, and then up to a hundredth of that
+	// time. A dial that fails late counts as a part of it. 0 means 50 ms
+	// and 30 s, which are ours: NSQ's clients wait 15 s or longer.
 	ReconnectDelay    time.Duration
 	MaxReconnectDelay time.Duration
 

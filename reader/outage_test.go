@@ -99,14 +99,25 @@ var faults = []struct {
 		w.each(9*time.Second, (*looptest.Link).Reset)
 		w.SetFaults(looptest.Faults{})
 	}},
-	{"dials without answer for 5 s", 0, 2 * time.Second, func(w *outage) {
+	{"refused for 75 s", 0, time.Second, func(w *outage) {
+		w.SetFaults(looptest.Faults{Refuse: 1})
+		w.each(75*time.Second, (*looptest.Link).Reset)
+		w.SetFaults(looptest.Faults{})
+	}},
+	{"dials without answer for 5 s", 0, time.Second, func(w *outage) {
 		w.SetFaults(looptest.Faults{Timeout: 1})
 		w.each(5*time.Second, (*looptest.Link).Reset)
 		w.SetFaults(looptest.Faults{})
 	}},
+	{"dials without answer for 75 s", 0, time.Second, func(w *outage) {
+		w.SetFaults(looptest.Faults{Timeout: 1})
+		w.each(75*time.Second, (*looptest.Link).Reset)
+		w.SetFaults(looptest.Faults{})
+	}},
 	{"no route for 10 s", 0, time.Second, func(w *outage) { w.apart(10 * time.Second) }},
-	{"no route for 75 s", 0, 4 * time.Second, func(w *outage) { w.apart(75 * time.Second) }},
-	{"no route for 10 s, heartbeats of 1 s", time.Second, 3 * time.Second, func(w *outage) { w.apart(10 * time.Second) }},
+	{"no route for 75 s", 0, time.Second, func(w *outage) { w.apart(75 * time.Second) }},
+	{"no route for 10 s, heartbeats of 1 s", time.Second, time.Second, func(w *outage) { w.apart(10 * time.Second) }},
+	{"no route for 75 s, heartbeats of 1 s", time.Second, time.Second, func(w *outage) { w.apart(75 * time.Second) }},
 	{"answers lost for 8 s", 0, time.Second, func(w *outage) { w.deaf("nsqd", 8*time.Second) }},
 	{"messages lost for 8 s", 0, time.Second, func(w *outage) { w.deaf("reader", 8*time.Second) }},
 	{"server stopped, 2 s gap", 0, time.Second, func(w *outage) {

@@ -41,6 +41,7 @@ type conn struct {
 
 	client  *client.Conn // nil between a close and the next dial
 	ready   bool
+	dialed  int64 // Writer.now: when it was dialled last
 	since   int64 // Writer.now: ready since
 	down    int64 // Writer.now: since when it was not ready, or was suspect
 	redial  *backoff.Reconnect
@@ -84,6 +85,7 @@ func (c *conn) String() string { return "writer " + c.w.o.Name + " nsqd " + c.ad
 func (c *conn) dial() {
 	o := c.w.o.Client
 	o.Publisher = c.once.id
+	c.dialed = c.w.now()
 	c.client = client.Dial(c.w.loop, c.addr, o, c)
 }
 
@@ -308,7 +310,7 @@ func (c *conn) onLoss(wasReady bool, err error) {
 			w.discovery.Soon()
 		}
 	}
-	c.dialLater()
+	c.dialLater(wasReady)
 }
 
 // logLoss says once per outage what happened, and keeps the repetitions for
@@ -325,13 +327,18 @@ func (c *conn) logLoss(wasReady bool, err error) {
 	c.failing = c.failing || !wasReady
 }
 
-// dialLater plans the next dial. While an outage is young, dialling costs
-// little and coming back late costs much: a tenth of the outage is the longest
-// pause then, but a second is always allowed.
-func (c *conn) dialLater() {
-	d := c.redial.Next()
-	if !c.hopeless {
-		d = min(d, max(time.Duration(c.w.now()-c.down)/10, c.w.o.ReconnectDelay, time.Second))
+// dialLater plans the next dial, after a connection was lost that was ready, or
+// was not made.
+func (c *conn) dialLater(wasReady bool) {
+	w := c.w
+	var d time.Duration
+	switch limit := max(backoff.Outage(time.Duration(w.now()-c.down)), w.o.ReconnectDelay); {
+	case c.hopeless:
+		d = c.redial.Next()
+	case wasReady:
+		d = c.redial.NextWithin(limit, 0)
+	default:
+		d = c.redial.NextWithin(limit, time.Duration(w.now()-c.dialed))
 	}
 	if c.timer == nil {
 		c.timer = c.w.loop.After(d, c.dial)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/internal/mocknsqd"
+	"github.com/nsqloop/nsqloop/loop/looptest"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
 	"github.com/nsqloop/nsqloop/writer"
 )
@@ -37,8 +38,8 @@ func TestNew_Names(t *testing.T) {
 	}
 }
 
-// After a short outage the writer is back within about a second, however often
-// it was refused: a publisher that waits costs more than a dial.
+// After an outage that is not long the writer is back within a second, however
+// often it was refused: a publisher that waits costs more than a dial.
 func TestWriter_RedialsSoonWhileTheOutageIsYoung(t *testing.T) {
 	for seed := range uint64(20) {
 		g := &given{world: newWorld(t, seed+1), t: t, rs: newResults()}
@@ -50,12 +51,33 @@ func TestWriter_RedialsSoonWhileTheOutageIsYoung(t *testing.T) {
 			g.s[0].OnAccept = func(*mocknsqd.Conn) bool { return false }
 			g.s[0].Cut()
 		})
-		g.run(10 * time.Second)
+		g.run(75 * time.Second)
 		before := connects
 		g.do(func() { g.s[0].OnAccept = nil })
-		g.run(1300 * time.Millisecond)
+		g.run(time.Second)
 		if connects != before+1 {
-			t.Errorf("seed %d: not back 1.3 s after an outage of 10 s", seed+1)
+			t.Errorf("seed %d: not back 1 s after an outage of 75 s", seed+1)
+		}
+	}
+}
+
+// The same while nobody answers dials: a second one is made beside the first.
+func TestWriter_RedialsSoonWhileNobodyAnswers(t *testing.T) {
+	for seed := range uint64(20) {
+		for _, outage := range []time.Duration{time.Second, 5 * time.Second, 75 * time.Second} {
+			g := &given{world: newWorld(t, seed+1), t: t, rs: newResults()}
+			g.s = append(g.s, g.mock(0))
+			connects := 0
+			g.w = g.writer(writer.Options{NSQDs: []string{"a:4150"}, OnConnect: func(string) { connects++ }})
+			g.run(time.Minute)
+			g.SetFaults(looptest.Faults{Timeout: 1})
+			g.do(g.s[0].Cut)
+			g.run(outage + time.Duration(seed)*37*time.Millisecond)
+			g.SetFaults(looptest.Faults{})
+			g.run(time.Second)
+			if connects != 2 {
+				t.Errorf("seed %d: %d connects 1 s after an outage of %v, want 2", seed+1, connects, outage)
+			}
 		}
 	}
 }

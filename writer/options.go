@@ -112,9 +112,10 @@ type Options struct {
 
 	// ReconnectDelay is how long to wait before a lost nsqd is dialled again.
 	// It doubles up to MaxReconnectDelay, with jitter, until a connection has
-	// lasted ten seconds, and is a second or a tenth of the outage at most.
-	// There is no last attempt. 0 means 50 ms and 30 s, which are ours: NSQ's
-	// clients wait 15 s or longer.
+	// lasted ten seconds, and is 0.6 s or a hundredth of the outage at
+	// most, of which a dial that fails late counts as a part. There is no last
+	// attempt. 0 means 50 ms and 30 s, which are ours: NSQ's clients wait 15 s
+	// or longer.
 	ReconnectDelay    time.Duration
 	MaxReconnectDelay time.Duration
 

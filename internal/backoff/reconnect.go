@@ -66,12 +66,34 @@ func NewReconnect(o ReconnectOptions, now func() time.Time, random *rand.Rand) *
 // Next is how long to wait before the next attempt.
 func (r *Reconnect) Next() time.Duration {
 	r.attempts++
-	d := r.curve.NextBackOff()
+	return min(r.vary(r.curve.NextBackOff()), r.curve.MaxInterval)
+}
+
+// NextWithin is Next with a limit of its own, which is varied too, downwards,
+// and less what the last attempt has taken: one that had to wait for its end
+// has spaced the attempts already. The first delay, or what there is of it, is
+// left in any case.
+func (r *Reconnect) NextWithin(limit, took time.Duration) time.Duration {
+	r.attempts++
+	limit = min(limit, r.curve.MaxInterval)
+	d := min(r.curve.NextBackOff(), time.Duration(float64(limit)/(1+r.jitter)))
+	d = min(r.vary(d), limit)
+	return max(d-took, min(d, r.curve.InitialInterval))
+}
+
+// vary is d with jitter.
+func (r *Reconnect) vary(d time.Duration) time.Duration {
 	if r.jitter > 0 {
 		d = time.Duration(float64(d) * (1 + r.jitter*(2*r.random.Float64()-1)))
 	}
-	return min(d, r.curve.MaxInterval)
+	return d
 }
+
+// Outage is the longest delay that is due while what is to be reached has been
+// away for a while. An attempt costs little and coming back late costs much: with
+// jitter there are two a second for the first minute, one a second is left after
+// two minutes, and one in half a minute after an hour.
+func Outage(lasts time.Duration) time.Duration { return max(lasts/100, 600*time.Millisecond) }
 
 // Reset starts again with the first delay. It is for when an attempt has
 // succeeded, and lasted.
