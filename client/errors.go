@@ -88,13 +88,15 @@ var (
 	ErrAuthFailed     = &Error{Code: wire.CodeAuthFailed}     // the auth server gave no usable answer
 	ErrAuthError      = &Error{Code: wire.CodeAuthError}      // the server's answer to the secret was lost
 	ErrUnauthorized   = &Error{Code: wire.CodeUnauthorized}   // the answer was no
+	ErrPubDoubtful    = &Error{Code: wire.CodePubDoubtful}    // of nsqd-lite: a numbered publish may be there, or not
 )
 
 // Error is the code and the detail, as nsqd sends them.
 func (e *Error) Error() string { return (*wire.Error)(e).Error() }
 
 // Fatal says whether nsqd closes the connection after this error. It does
-// after all but ErrFinFailed, ErrReqFailed and ErrTouchFailed.
+// after all but ErrFinFailed, ErrReqFailed and ErrTouchFailed, and nsqd-lite not
+// after ErrPubDoubtful.
 func (e *Error) Fatal() bool { return (*wire.Error)(e).Fatal() }
 
 // MayBeKept says whether the messages of a publish that ended in this error may

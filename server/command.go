@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"time"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
@@ -107,10 +108,12 @@ func (c *conn) multiPublish(cmd *wire.Command) *wire.Error {
 // publishFailed is what a publisher is told whose message is not kept.
 func publishFailed(v wire.Verb, err error) *wire.Error {
 	code := wire.CodePubFailed
-	switch v {
-	case wire.MPub:
+	switch {
+	case errors.Is(err, errDoubtful):
+		code = wire.CodePubDoubtful
+	case v == wire.MPub:
 		code = wire.CodeMPubFailed
-	case wire.DPub:
+	case v == wire.DPub:
 		code = wire.CodeDPubFailed
 	}
 	return wire.Errorf(code, "%s failed %s", v, err)

@@ -7,7 +7,9 @@ import (
 )
 
 // errDoubtful refuses what was published before when nothing can be said of
-// what became of it then.
+// what became of it then. The connection goes on: who has such a publish has
+// ended it then, and asks for it no more, so what comes behind it is in order.
+// Else each of many would cost a connection.
 var errDoubtful = fmt.Errorf("%w: published before, and a fsync has failed or the topic was deleted since", errMayBeKept)
 
 // mark is how far a topic has what a publisher has numbered. One number tells:
@@ -15,6 +17,7 @@ var errDoubtful = fmt.Errorf("%w: published before, and a fsync has failed or th
 // is refused, and a publisher that connects again sends first what it has no
 // answer to. So of what is not above the mark, all that may still be asked for is
 // here.
+// What is doubtful is the exception: it is refused alone, and for good.
 //
 // What a generation adds is taken back when that cannot be written, so there is
 // a second number, of what was there before.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -132,6 +133,60 @@ func (r *onceRun) check() {
 			r.t.Errorf("seed %d: %s is %v, and was received %d times", r.seed, body, outcome, n)
 		}
 	}
+}
+
+// A topic that is deleted while its publishers have no answer costs them one
+// connection, however many publishes that is about.
+func TestRetryOnce_DeletedTopicCostsOneConnection(t *testing.T) {
+	const unsure = 200
+	w := looptest.Test(t, looptest.Options{})
+	l := w.Loop("server")
+	s, err := New(l, Options{TCPAddress: ":4150"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := w.Loop("client")
+	p, err := writer.New(client, writer.Options{NSQDs: []string{"server:4150"}, Retry: writer.RetryOnce})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Run(time.Second)
+	link := w.Links("client", "server")[0]
+	link.Deaf("client", true)
+	results := map[string]int{}
+	publish := func(topic string) {
+		client.Do(func() {
+			p.Publish(topic, []byte("x"), func(r writer.Result) { results[fmt.Sprint(r.Topic, " ", r.Outcome(), " ", r.Tries)]++ })
+		})
+	}
+	for range unsure {
+		publish("deleted")
+		publish("stays")
+	}
+	w.Run(100 * time.Millisecond)
+	l.Do(func() {
+		if err := s.deleteTopic(s.topic("deleted")); err != nil {
+			t.Error(err)
+		}
+	})
+	link.Reset()
+	w.Run(time.Second)
+	publish("deleted")
+	w.Run(time.Second)
+	want := map[string]int{"deleted unknown 2": unsure, "stays confirmed 2": unsure, "deleted confirmed 1": 1}
+	if !maps.Equal(results, want) {
+		t.Errorf("results %v, want %v", results, want)
+	}
+	client.Do(func() {
+		if n := p.Stats().NSQDs[0].Connects; n != 2 {
+			t.Errorf("%d connections, want 2", n)
+		}
+	})
+	l.Do(func() {
+		if got := fmt.Sprint(s.topic("deleted").messages, " ", s.topic("stays").messages); got != fmt.Sprint("1 ", unsure) {
+			t.Errorf("stored %s, want 1 %d", got, unsure)
+		}
+	})
 }
 
 // TestRetryOnce_NothingTwice: however connections break, each message is stored

@@ -237,14 +237,19 @@ func (c *conn) OnResponse(data []byte) {
 	c.w.atTurnEnd()
 }
 
-// OnError is part of client.Handler. The errors that are not fatal answer
+// OnError is part of client.Handler. The other errors that are not fatal answer
 // commands that a writer does not send.
 func (c *conn) OnError(e *client.Error) {
-	if !e.Fatal() || c.pending.len() == 0 {
+	switch {
+	case c.pending.len() == 0:
 		c.log.Warn("error frame", "err", e)
-		return
+	case e.Is(client.ErrPubDoubtful):
+		c.onDoubtful(e)
+	case e.Fatal():
+		c.onFatal(e)
+	default:
+		c.log.Warn("error frame", "err", e)
 	}
-	c.onFatal(e)
 }
 
 // OnClose is part of client.Handler.

@@ -106,5 +106,18 @@ func (c *conn) expireUnsure(startedBefore int64) (next int64) {
 	return next
 }
 
+// onDoubtful ends the oldest publish that is pending: nsqd remembers the Writer,
+// and cannot tell what became of this one. The connection goes on.
+func (c *conn) onDoubtful(e *client.Error) {
+	err := fmt.Errorf("publish to %s: %w: %w", c.addr, client.ErrUnknownOutcome, e)
+	for range max(1, c.pending.at(0).together) {
+		if p := c.take(); !p.expired {
+			c.w.end(&p, err)
+		}
+	}
+	c.leaveWhenDone()
+	c.w.atTurnEnd()
+}
+
 // errForgotten is why something stays unknown.
 var errForgotten = notSent(errors.New("this nsqd does not remember what it was sent before"))

@@ -365,6 +365,32 @@ func TestRetryOnce_BehindARejectedPublish(t *testing.T) {
 	}
 }
 
+// Of what nsqd cannot tell what became of it, the outcome is unknown: of that alone,
+// whatever else is on the connection, which goes on.
+func TestRetryOnce_Doubtful(t *testing.T) {
+	g := once(t, 1, writer.Options{})
+	back := g.breaks(func() { g.publish("1", "2", "3", "4") })
+	g.do(func() {
+		g.s[0].Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
+			if cmd.Verb != wire.Pub || cmd.Number%2 == 0 || cmd.Number > 4 {
+				return false
+			}
+			c.Error(wire.CodePubDoubtful, "PUB failed "+wire.MayBeKept+": published before")
+			return true
+		}
+	})
+	back()
+	g.publish("5")
+	g.run(2 * time.Second)
+	g.rs.want(t, "1 unknown", "2 confirmed", "3 unknown", "4 confirmed", "5 confirmed")
+	if r := g.rs.all["1"]; !errors.Is(r.Err, client.ErrPubDoubtful) || r.Tries != 2 {
+		t.Errorf("got %+v", r)
+	}
+	if s := g.stats(); s.NSQDs[0].Connects != 2 || s.Pending != 0 {
+		t.Errorf("%d connections, %d pending; want 2 and 0", s.NSQDs[0].Connects, s.Pending)
+	}
+}
+
 // A copy stays where it may be.
 func TestRetryOnce_PublishAll(t *testing.T) {
 	g := once(t, 3, writer.Options{})

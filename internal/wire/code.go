@@ -32,6 +32,10 @@ const (
 	CodeUnauthorized   Code = "E_UNAUTHORIZED"    // the answer was no
 )
 
+// CodePubDoubtful answers a numbered publish that nsqd-lite was sent before, when
+// it cannot tell what became of it. Only who asks for numbers can meet it.
+const CodePubDoubtful Code = "E_PUB_DOUBTFUL"
+
 // MayBeKept is in the description of a publish's error when nsqd-lite had stored
 // the message already and could not make it durable: it may be delivered all the
 // same. NSQ has no code for that, and its clients read the code alone.
@@ -67,11 +71,15 @@ func (e *Error) Error() string {
 	return string(e.Code) + " " + e.Detail
 }
 
-// Fatal says whether nsqd closes the connection after this error. Only three
-// codes leave it open: those that say that an answer to a message came too
-// late or from the wrong client.
+// Fatal says whether nsqd closes the connection after this error. Only three of
+// its codes leave it open: those that say that an answer to a message came too
+// late or from the wrong client. nsqd-lite's own does too.
 func (e *Error) Fatal() bool {
-	return e.Code != CodeFinFailed && e.Code != CodeReqFailed && e.Code != CodeTouchFailed
+	switch e.Code {
+	case CodeFinFailed, CodeReqFailed, CodeTouchFailed, CodePubDoubtful:
+		return false
+	}
+	return true
 }
 
 // Is reports whether target is an Error of the same code.
