@@ -115,8 +115,10 @@ func (t *topic) open(fs journal.FS, serial uint64) error {
 		segment = 0 // small ones: what was read is memory to be given back
 	}
 	var age, bytes int64
+	var later func(work func())
 	if t.onDisk {
 		age, bytes = int64(o.RetainAge), o.RetainBytes
+		later = t.later
 	}
 	j, found, err := journal.Open(journal.Options{
 		FS:           fs,
@@ -128,6 +130,7 @@ func (t *topic) open(fs journal.FS, serial uint64) error {
 		NeverSync:    !t.onDisk || o.Sync == SyncNever,
 		MaxBody:      max(datapath.MaxBody, o.MaxMsgSize),
 		Blocks:       &t.s.blocks,
+		Later:        later,
 		Log: func(level slog.Level, msg string, args ...any) {
 			t.log.Log(context.Background(), level, msg, args...)
 		},
@@ -140,6 +143,19 @@ func (t *topic) open(fs journal.FS, serial uint64) error {
 	}
 	t.j, t.doubtful = j, found.Doubtful
 	return nil
+}
+
+// later has work of the journal done that waits for the disk, and the journal go on
+// when it is done.
+func (t *topic) later(work func()) {
+	t.s.l.Go(func() (then func()) {
+		work()
+		return func() {
+			if !t.deleted && !t.s.closed && t.j.Dirty() {
+				t.touch()
+			}
+		}
+	})
 }
 
 // enter makes the channels of a topic whose journal is open, and puts it in its

@@ -149,6 +149,7 @@ func (j *Journal) Close() error {
 	if j.closed {
 		return nil
 	}
+	j.clearing.finish()
 	err := j.Commit()
 	if !j.volatile {
 		if e := j.closeEvents(); err == nil {
@@ -182,7 +183,8 @@ func (j *Journal) closeEvents() error {
 
 // Remove closes the journal and deletes its directory. The messages go first: when
 // the process dies on the way, none is left without what is known of it.
-// After an error it may be called again, and goes on.
+// After an error it may be called again, and goes on. What the files occupied may
+// be given back later.
 func (j *Journal) Remove() error {
 	switch {
 	case !j.closed:
@@ -191,8 +193,10 @@ func (j *Journal) Remove() error {
 	case !j.removing:
 		return nil
 	}
+	defer j.clearing.handOver()
 	for _, s := range j.segments {
-		if err := j.fs.Remove(s.name()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		err := j.clearing.unname(j.fs, s.name())
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			break // RemoveAll says what is wrong
 		}
 	}

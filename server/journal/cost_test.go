@@ -71,11 +71,13 @@ type counted struct {
 	open  int
 	opens int // all of them
 	read  int64
+	holds map[string]int // by name: how often it is open
 }
 
 type countedFile struct {
 	journal.File
-	dir *counted
+	dir  *counted
+	name string
 }
 
 func (d *counted) Open(name string, create bool) (journal.File, error) {
@@ -85,11 +87,16 @@ func (d *counted) Open(name string, create bool) (journal.File, error) {
 	}
 	d.open++
 	d.opens++
-	return &countedFile{f, d}, nil
+	if d.holds == nil {
+		d.holds = map[string]int{}
+	}
+	d.holds[name]++
+	return &countedFile{f, d, name}, nil
 }
 
 func (f *countedFile) Close() error {
 	f.dir.open--
+	f.dir.holds[f.name]--
 	return f.File.Close()
 }
 

@@ -318,6 +318,7 @@ func (j *Journal) WriteEvents() error {
 		// Also after an error: when the disk is full, this makes room.
 		j.reclaim()
 	}
+	j.clearing.handOver()
 	return err
 }
 
@@ -462,7 +463,7 @@ func (l *eventLog) succeed(j *Journal, f File, size int64) {
 	if j.neverSync {
 		j.closeUnsynced()
 		for _, old := range l.outdated {
-			if err := j.fs.Remove(old); err != nil {
+			if err := j.clearing.unname(j.fs, old); err != nil {
 				j.report(slog.LevelWarn, "remove an old cursor file", "file", old, "err", err)
 			}
 		}

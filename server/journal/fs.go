@@ -24,7 +24,8 @@ type Disk interface {
 //
 // Names are base names, without a separator. Errors name the operation and the
 // file. A journal calls its methods, and those of its files, on one goroutine,
-// but for File.Sync and SyncDir, which may run on another one meanwhile.
+// but for File.Sync and SyncDir, which may run on another one meanwhile, and
+// Remove of an old cursor file and File.Close of one that is used no more.
 type FS interface {
 	// Open opens a file for reading and writing. When it is absent it is
 	// made, with the directory, if create is set; else the error wraps
@@ -36,8 +37,8 @@ type FS interface {
 	Rename(from, to string) error
 
 	// Remove removes a file. The error wraps [io/fs.ErrNotExist] when it is
-	// absent. A file that is open should be closed first: not every system
-	// removes it otherwise.
+	// absent. Whoever has it open keeps it. Not every system removes a file
+	// that is open: on an error it should be closed and removed again.
 	Remove(name string) error
 
 	// List returns the names of all files in increasing order. An absent

@@ -39,6 +39,13 @@ type Options struct {
 	// kept for it.
 	NeverSync bool
 
+	// Later is given work that waits for the disk, to be done on another
+	// goroutine, or not at all if the process ends before that: what large
+	// files occupied is given back. When it is done, Dirty may have become
+	// true. Close does what has not begun, and waits for what has. nil means
+	// that all is done at once.
+	Later func(work func())
+
 	// Blocks is the free list of tail blocks; nil means one of its own.
 	Blocks *Blocks
 
@@ -101,6 +108,7 @@ type Journal struct {
 	nextCursor  uint32
 	behind      int  // cursors that have not read up to the frontier
 	reclaimable bool // a segment may have become free
+	clearing    clearing
 
 	retain retention
 	newest int64 // timestamp of the last message appended
@@ -133,7 +141,8 @@ func (j *Journal) Uncommitted() int { return int(j.tail.seq - j.end.seq) }
 
 // Dirty reports whether Commit or WriteEvents has something to write.
 func (j *Journal) Dirty() bool {
-	return j.tail != j.end || j.events.waiting(j) || j.uncut || j.reclaimable && len(j.segments) > 1
+	return j.tail != j.end || j.events.waiting(j) || j.uncut ||
+		j.reclaimable && len(j.segments) > 1 && !j.clearing.full()
 }
 
 // Commit writes what was appended with one write, after which it survives the
@@ -414,10 +423,15 @@ func (j *Journal) Bytes() int64 {
 }
 
 // reclaim deletes the sealed segments that nobody needs: every cursor has read
-// past them, and no outstanding message points into them.
+// past them, and no outstanding message points into them. What it cannot do now is
+// done when those that it deleted before are cleared.
 func (j *Journal) reclaim() {
 	j.reclaimable = false
 	if len(j.segments) < 2 || j.retain.holds(j.segments[0]) {
+		return
+	}
+	if j.clearing.full() {
+		j.reclaimable = true
 		return
 	}
 	low := j.front.pos
@@ -427,18 +441,21 @@ func (j *Journal) reclaim() {
 	tail := j.tailSegment()
 	j.settle()
 	free := func(s *segment) bool { return s.end <= low && s.refs == 0 && !s.moved && !j.retain.holds(s) }
+	var gone []*segment
 	for _, s := range j.segments {
-		if s == tail || !free(s) {
-			continue
+		if s != tail && free(s) {
+			gone = append(gone, s)
 		}
-		s.close()
-		if err := j.fs.Remove(s.name()); err != nil {
-			j.report(slog.LevelWarn, "remove a finished segment", "segment", s.name(), "err", err)
-		}
-		j.newNames = true
 	}
-	j.segments = slices.DeleteFunc(j.segments, func(s *segment) bool { return s != tail && free(s) })
-	j.reading = slices.DeleteFunc(j.reading, func(s *segment) bool { return !slices.Contains(j.segments, s) })
+	if n := j.removeSegments(gone); n < len(gone) {
+		gone, j.reclaimable = gone[:n], true
+	}
+	if len(gone) > 0 {
+		j.newNames = true
+		left := func(s *segment) bool { return slices.Contains(gone, s) }
+		j.segments = slices.DeleteFunc(j.segments, left)
+		j.reading = slices.DeleteFunc(j.reading, left)
+	}
 	j.moveStragglers(low)
 }
 

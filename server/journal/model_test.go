@@ -32,7 +32,8 @@ type life struct {
 	j    *journal.Journal
 	now  int64
 
-	enrolled bool // the journal begins in a roster
+	enrolled bool     // the journal begins in a roster
+	later    []func() // what it has others do, and they have not done
 
 	clock     int // counts moments
 	written   int // up to here the events were written
@@ -124,6 +125,8 @@ func (m *life) fault(op, name string) error {
 func (m *life) open() {
 	m.t.Helper()
 	m.opts.FS = m.disk.Dir("topic")
+	m.later = nil
+	m.opts.Later = func(work func()) { m.later = append(m.later, work) }
 	if m.enrolled {
 		m.enrol()
 	}
@@ -336,6 +339,10 @@ func (m *life) step() bool {
 		if e := m.sync(); err == nil {
 			err = e
 		}
+	}
+	if len(m.later) > 0 && m.clock%3 == 0 {
+		m.later[0]()
+		m.later = m.later[1:]
 	}
 	m.check()
 	m.counts()

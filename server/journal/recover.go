@@ -35,7 +35,8 @@ func Open(o Options) (*Journal, Recovery, error) {
 		fs: o.FS, pool: o.Blocks, log: o.Log, firstSeq: o.FirstSeq,
 		segBytes: cmp.Or(o.SegmentBytes, 100<<20), maxBody: cmp.Or(o.MaxBody, maxBody),
 		neverSync: o.NeverSync, volatile: o.Volatile,
-		retain: retention{age: o.RetainAge, bytes: o.RetainBytes},
+		retain:   retention{age: o.RetainAge, bytes: o.RetainBytes},
+		clearing: clearing{later: o.Later},
 	}
 	if j.pool == nil {
 		j.pool = new(Blocks)

@@ -26,6 +26,7 @@ func (j *Journal) Prune(now int64) {
 	j.review()
 	if j.reclaimable {
 		j.reclaim()
+		j.clearing.handOver()
 	}
 }
 
