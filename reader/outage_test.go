@@ -21,6 +21,7 @@ var outageSeeds = flag.Int("outages", 3, "how many seeds TestReader_IsBackAfterE
 type outage struct {
 	*world
 	nsqd *looptest.Loop
+	r    *Reader
 	last time.Time // when the reader's handler had a message last
 }
 
@@ -51,7 +52,7 @@ func newOutage(t *testing.T, seed uint64, discovered bool, heartbeat time.Durati
 	} else {
 		o.NSQDs = []string{"nsqd:4150"}
 	}
-	if _, err := New(w.l, o); err != nil {
+	if w.r, err = New(w.l, o); err != nil {
 		t.Fatal(err)
 	}
 	w.Run(calm + time.Duration(w.l.Rand().IntN(1000))*time.Millisecond)
@@ -179,5 +180,28 @@ func TestReader_IsBackAfterEachFault(t *testing.T) {
 				t.Errorf("back after %v, want %v: %s", at(100), f.most, fmt.Sprint(back))
 			}
 		})
+	}
+}
+
+// TestReader_NoticesASilentNSQD: one that hangs, and whose system goes on for it, is
+// noticed by heartbeats alone, after two to two and a half intervals without a
+// byte. Messages come until it hangs here; without them the last byte may have been
+// a heartbeat, up to an interval before that.
+func TestReader_NoticesASilentNSQD(t *testing.T) {
+	for _, row := range []struct{ heartbeat, least, most time.Duration }{
+		{time.Second, 2 * time.Second, 2500 * time.Millisecond},
+		{0, 60 * time.Second, 75 * time.Second}, // by default
+	} {
+		for seed := range uint64(10) {
+			w := newOutage(t, seed+1, false, row.heartbeat)
+			for _, k := range w.Links("reader", "nsqd") {
+				k.Vanish()
+			}
+			began := w.Now()
+			w.within(2*time.Minute, "that it is gone", func() bool { return len(w.r.ready.slots) == 0 })
+			if d := w.Now().Sub(began); d < row.least-every || d > row.most {
+				t.Errorf("seed %d, heartbeat %v: noticed after %v, want %v to %v", seed+1, row.heartbeat, d, row.least, row.most)
+			}
+		}
 	}
 }
