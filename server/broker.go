@@ -166,7 +166,7 @@ func (s *Server) enter(t *topic) {
 		t.enter(newChannel(t, cur))
 	}
 	i, _ := s.search(t.name)
-	s.topics = slices.Insert(s.topics, i, t)
+	s.topics = insert(s.topics, i, t)
 	s.byName[t.name] = t
 	s.budget.add(topicCost)
 	t.weigh()

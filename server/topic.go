@@ -307,8 +307,17 @@ func (t *topic) deleteChannel(ch *channel) {
 // enter puts a channel in its place.
 func (t *topic) enter(ch *channel) {
 	i, _ := t.search(ch.name)
-	t.channels = slices.Insert(t.channels, i, ch)
+	t.channels = insert(t.channels, i, ch)
 	t.s.budget.add(channelCost)
+}
+
+// insert is slices.Insert of one pointer. That is another function for each type
+// of slice, of a kilobyte each; this is one.
+func insert[P any](s []P, i int, p P) []P {
+	s = append(s, p)
+	copy(s[i+1:], s[i:])
+	s[i] = p
+	return s
 }
 
 // search finds the place of the channel called name.

@@ -215,7 +215,9 @@ func (p *place) hold(topic string, tombstoned bool) {
 		p.topics[i].Tombstoned = p.topics[i].Tombstoned || tombstoned
 		return
 	}
-	p.topics = slices.Insert(p.topics, i, held{topic, tombstoned})
+	p.topics = append(p.topics, held{})
+	copy(p.topics[i+1:], p.topics[i:])
+	p.topics[i] = held{topic, tombstoned}
 }
 
 // outdated are the versions that are lower than the highest of places. What is

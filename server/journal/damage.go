@@ -2,7 +2,7 @@ package journal
 
 import (
 	"log/slog"
-	"slices"
+	"sort"
 )
 
 // damageKept is how many runs of lost messages are remembered.
@@ -20,12 +20,7 @@ func (rs *runs) add(r run) (added int64) {
 		return 0
 	}
 	// The runs that r touches become one with it.
-	first, _ := slices.BinarySearchFunc(*rs, r.from, func(x run, from uint64) int {
-		if x.to < from {
-			return -1
-		}
-		return 1
-	})
+	first := sort.Search(len(*rs), func(i int) bool { return (*rs)[i].to >= r.from })
 	added = int64(r.to - r.from)
 	end := first
 	for ; end < len(*rs) && (*rs)[end].from <= r.to; end++ {
@@ -34,10 +29,15 @@ func (rs *runs) add(r run) (added int64) {
 			added -= int64(hi - lo)
 		}
 	}
+	// By hand: slices.Replace adds 4 kB to the program.
 	if end > first {
-		r = run{min(r.from, (*rs)[first].from), max(r.to, (*rs)[end-1].to)}
+		(*rs)[first] = run{min(r.from, (*rs)[first].from), max(r.to, (*rs)[end-1].to)}
+		*rs = append((*rs)[:first+1], (*rs)[end:]...)
+		return added
 	}
-	*rs = slices.Replace(*rs, first, end, r)
+	*rs = append(*rs, run{})
+	copy((*rs)[first+1:], (*rs)[first:])
+	(*rs)[first] = r
 	return added
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"sort"
 )
 
 // interval is a run of messages that were read and not finished, known by the
@@ -268,12 +269,7 @@ func (c *replayed) finish(first, n uint64) {
 
 // close takes [first, end) out of the open intervals.
 func (c *replayed) close(first, end uint64) {
-	i, _ := slices.BinarySearchFunc(c.open, first, func(v interval, seq uint64) int {
-		if v.to <= seq {
-			return -1
-		}
-		return 1
-	})
+	i := sort.Search(len(c.open), func(i int) bool { return c.open[i].to > first })
 	for i < len(c.open) && c.open[i].from < end {
 		v := c.open[i]
 		switch {
@@ -282,7 +278,9 @@ func (c *replayed) close(first, end uint64) {
 			continue
 		case v.from < first && v.to > end:
 			c.open[i].to = first
-			c.open = slices.Insert(c.open, i+1, interval{end, v.to, v.pos, v.again})
+			c.open = append(c.open, interval{})
+			copy(c.open[i+2:], c.open[i+1:])
+			c.open[i+1] = interval{end, v.to, v.pos, v.again}
 		case v.from < first:
 			c.open[i].to = first
 		default:
