@@ -311,7 +311,7 @@ func (m *model) syncMayFail(n *node, st step) {
 		x, from := m.of(n), m.now().Add(-1500*time.Millisecond)
 		x.weak = append(x.weak, span{from, m.now().Add(st.last + 10*time.Second)})
 		switch st.kind {
-		case everyFails:
+		case everyFails, cursorSyncFails:
 			x.drops = append(x.drops, span{from, m.now().Add(st.last + time.Second)})
 		case syncFails: // when there is one
 			x.drops = append(x.drops, span{from, m.now().Add(15 * time.Second)})
@@ -585,7 +585,7 @@ func (m *model) excused(f *delivery) bool {
 // after. The finish is written again when it can be, but a kill may come first.
 func (m *model) weakAt(n *node, at time.Time) bool {
 	for _, st := range m.s.plan.steps {
-		if (st.kind >= diskFull && st.kind <= everyFails || st.kind == otherFails || st.kind == slowDisk || st.kind == fileFails) && m.s.nodes[st.nsqd] == n {
+		if (st.kind >= diskFull && st.kind <= everyFails || st.kind == otherFails || st.kind == slowDisk || st.kind == fileFails || st.kind == cursorSyncFails) && m.s.nodes[st.nsqd] == n {
 			from := m.s.begin.Add(st.at)
 			if !at.Before(from.Add(-slack)) && at.Before(m.calmAtOr(m.now()).Add(slack)) {
 				return true

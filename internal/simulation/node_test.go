@@ -266,13 +266,9 @@ func (n *node) fails(st step) {
 	case fileFails:
 		kinds := [...][2]string{{"write", "/cursors."}, {"create", "/cursors."}, {"rename", "/cursors."}, {"write", ".log"}, {"create", ".log"}, {"write", "/roster."}}
 		k := kinds[st.draw%uint64(len(kinds))]
-		n.flaw.op, n.flaw.in = k[0], k[1]
-		n.flaw.lasting++
-		n.s.after(st.last, func() {
-			if n.flaw.lasting--; n.flaw.lasting == 0 {
-				n.flaw.op = ""
-			}
-		})
+		n.failWith(k[0], k[1], st.last)
+	case cursorSyncFails:
+		n.failWith("sync", "/cursors.", st.last)
 	case otherFails:
 		n.disk.FailNext([]string{"create", "rename", "remove", "truncate", "syncdir"}[st.n%5], syscall.EIO)
 	case slowDisk:
@@ -283,6 +279,17 @@ func (n *node) fails(st step) {
 		return
 	}
 	n.s.model.syncMayFail(n, st)
+}
+
+// failWith has operations fail for a while, with names that have in in them.
+func (n *node) failWith(op, in string, during time.Duration) {
+	n.flaw.op, n.flaw.in = op, in
+	n.flaw.lasting++
+	n.s.after(during, func() {
+		if n.flaw.lasting--; n.flaw.lasting == 0 {
+			n.flaw.op = ""
+		}
+	})
 }
 
 // http sends a request to the nsqd; it must be up.

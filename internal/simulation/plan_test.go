@@ -191,6 +191,9 @@ const (
 	// What makeFiles adds.
 	fileFails // files of one kind, for a while; the others are well
 
+	// What makeDrops adds.
+	cursorSyncFails // fsyncs of cursor files, for a while; they drop what was not synced
+
 	stepKinds
 )
 
@@ -199,7 +202,7 @@ func (k stepKind) String() string {
 		"power cut at", "stop", "nsqlookupd kill", "app kill", "app stop", "skew", "disk full", "write fails", "sync fails",
 		"every nth fails", "rot", "pause topic", "pause channel", "empty topic", "empty channel", "delete topic",
 		"delete channel", "set max in flight", "pause reader", "slow", "away", "deaden", "tombstone", "rewind", "slow disk",
-		"read fails", "other fails", "file fails"}[k]
+		"read fails", "other fails", "file fails", "cursor sync fails"}[k]
 }
 
 // chance draws what a plan needs.
@@ -225,6 +228,7 @@ func makePlan(seed uint64) *plan {
 	p.makeMore(chance{rand.New(rand.NewPCG(seed, 0x6d6f7265))})
 	p.makeOnce(chance{rand.New(rand.NewPCG(seed, 0x6f6e6365))})
 	p.makeFiles(filesChance(seed))
+	p.makeDrops(chance{rand.New(rand.NewPCG(seed, 0x64726f70))})
 	return p
 }
 
@@ -464,5 +468,21 @@ func (p *plan) makeFiles(c chance) {
 			part(kill, 0.3, 1)
 		}
 	}
+	slices.SortStableFunc(p.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
+}
+
+// makeDrops has the fsyncs of cursor files fail for a moment in some plans, while a
+// channel is made again, and the power go soon after. What the disk has dropped must
+// be written again before anything is acknowledged that needs it.
+func (p *plan) makeDrops(c chance) {
+	if !p.disks || !p.crashes || !p.admin || c.one(0.4) {
+		return
+	}
+	s := p.step(c, cursorSyncFails)
+	s.last = c.seconds(0.02, 1)
+	again, end := s, s
+	again.kind, again.at, again.last = deleteChannel, s.at+c.seconds(-0.3, 0.3), c.seconds(0, 0.3)
+	end.kind, end.at = powerCut, s.at+s.last+c.seconds(0, 1)
+	p.steps = append(p.steps, s, again, end)
 	slices.SortStableFunc(p.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 }
