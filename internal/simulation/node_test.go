@@ -268,7 +268,11 @@ func (n *node) fails(st step) {
 		k := kinds[st.draw%uint64(len(kinds))]
 		n.failWith(k[0], k[1], st.last)
 	case cursorSyncFails:
-		n.failWith("sync", "/cursors.", st.last)
+		in := "/cursors."
+		if st.draw%4 == 0 {
+			in = "/roster."
+		}
+		n.failWith("sync", in, st.last)
 	case otherFails:
 		n.disk.FailNext([]string{"create", "rename", "remove", "truncate", "syncdir"}[st.n%5], syscall.EIO)
 	case slowDisk:

@@ -192,7 +192,7 @@ const (
 	fileFails // files of one kind, for a while; the others are well
 
 	// What makeDrops adds.
-	cursorSyncFails // fsyncs of cursor files, for a while; they drop what was not synced
+	cursorSyncFails // fsyncs of cursor files or of the roster, for a while; they drop what was not synced
 
 	stepKinds
 )
@@ -471,8 +471,8 @@ func (p *plan) makeFiles(c chance) {
 	slices.SortStableFunc(p.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 }
 
-// makeDrops has the fsyncs of cursor files fail for a moment in some plans, while a
-// channel is made again, and the power go soon after. What the disk has dropped must
+// makeDrops has the fsyncs of what is known of channels fail for a moment in some
+// plans, while one is made again, and the power go soon after. What the disk has dropped must
 // be written again before anything is acknowledged that needs it.
 func (p *plan) makeDrops(c chance) {
 	if !p.disks || !p.crashes || !p.admin || c.one(0.4) {
@@ -484,5 +484,11 @@ func (p *plan) makeDrops(c chance) {
 	again.kind, again.at, again.last = deleteChannel, s.at+c.seconds(-0.3, 0.3), c.seconds(0, 0.3)
 	end.kind, end.at = powerCut, s.at+s.last+c.seconds(0, 1)
 	p.steps = append(p.steps, s, again, end)
+	if c.one(0.5) { // and the next process is told nothing of it
+		x := p.step(c, kill)
+		x.nsqd, x.last = s.nsqd, s.last/10
+		x.at = s.at + time.Duration(c.Float64()*float64(s.last))
+		p.steps = append(p.steps, x)
+	}
 	slices.SortStableFunc(p.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 }

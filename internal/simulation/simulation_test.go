@@ -200,6 +200,8 @@ var wholeRegressions = []regression{
 	{19448, "a depth counted as wrong that was too low for a while, behind a channel whose deletion could not be written"},
 	{476, "a message was acknowledged for a channel that could not be written"},
 	{1570, "a cursor file that could not be read for a moment counted as damaged"},
+	{8215079, "a channel whose fsync had failed was believed by the next process, and lost with the power"},
+	{8238515, "the same for a cursor file that was begun anew"},
 	{8007514, "a channel that damage took counted as there, before it was made again"},
 }
 

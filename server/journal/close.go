@@ -64,23 +64,26 @@ func (j *Journal) Sync() func() error {
 
 // prove opens what an earlier process has written and perhaps not synced, for
 // the first Sync, and for the one after a Sync that failed. What a disk has
-// dropped when it failed no later fsync brings back: whoever was told of the
-// failure must publish again, and the cursor file, of which nobody was told, is
-// written anew.
+// dropped when it failed no later fsync brings back, though it can be read as long
+// as the system keeps it in memory: also by the next process, which is told
+// nothing of the failure. Whoever was told of it must publish again, and the cursor
+// file, of which nobody was told, is written anew before anything is promised that
+// needs it.
 func (j *Journal) prove() error {
 	if j.syncFailed.Load() {
 		j.unproven = true
-		if !j.volatile {
-			j.events.stale = true
-			if err := j.events.flush(j); err != nil {
-				return err
-			}
-		}
-		j.syncFailed.Store(false)
 	}
 	if !j.unproven {
 		return nil
 	}
+	promises := j.unflushed || j.syncFailed.Load()
+	if promises && !j.volatile {
+		j.events.stale = true
+		if err := j.events.flush(j); err != nil {
+			return err
+		}
+	}
+	j.syncFailed.Store(false)
 	tail := j.tailSegment()
 	for _, s := range j.segments {
 		if s == tail {
@@ -105,7 +108,7 @@ func (j *Journal) prove() error {
 		}
 		l.file = f
 	}
-	j.unproven, j.newNames = false, true
+	j.unproven, j.newNames = !promises, true
 	return nil
 }
 
