@@ -55,6 +55,7 @@ type Roster struct {
 	generation uint64
 	size       int64
 	snapshot   int64  // size with which it was begun
+	ours       bool   // it was begun by this process
 	stale      bool   // the file is not to be trusted, or not to be gone on with: another one is begun
 	made       uint64 // the number of RosterDir, 0 when there is none
 	damaged    bool
@@ -192,16 +193,15 @@ func (r *Roster) Small(name string) ([]Small, error) {
 	return all, nil
 }
 
-// put writes what the roster has of a directory now.
+// put writes what the roster has of a directory now. The first time it begins a new
+// file: an earlier process may have failed to sync the one there is, which can be
+// read then until the power goes, and no later sync would help.
 func (r *Roster) put(d *dir) error {
-	if r.file == nil && !r.stale && r.generation > 0 {
-		r.reopen()
-	}
 	if r.file != nil && !r.stale && r.size > max(rosterKept, 2*r.snapshot) && r.begin() == nil {
 		d.changed = r.changes
 		return nil
 	} // else it goes on growing
-	if r.file == nil || r.stale {
+	if r.file == nil || r.stale || !r.ours {
 		if err := r.begin(); err != nil {
 			return err
 		}
@@ -277,7 +277,7 @@ func (r *Roster) begin() error {
 	if r.generation > 0 {
 		r.outdated = append(r.outdated, rosterName(r.generation))
 	}
-	r.file, r.generation, r.stale, r.newNames = f, r.generation+1, false, true
+	r.file, r.generation, r.stale, r.newNames, r.ours = f, r.generation+1, false, true, true
 	r.size, r.snapshot = int64(len(b)), int64(len(b))
 	r.changes++
 	if r.o.NeverSync {
