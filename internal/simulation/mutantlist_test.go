@@ -10,6 +10,8 @@ var mutants = []mutant{
 		"if f.s.o.Sync != SyncAlways || !t.unsynced && !t.syncing {", "if true {", 1000, 0},
 	{"OK for a channel that is in no file", "server/journal/cursorlog.go",
 		"\tl.unkept = true\n", "", 20000, 0},
+	{"OK over HTTP before the fsync", "server/httppub.go",
+		"t.publish(messages, due, func(err error) { stored <- err })", "t.publish(messages, due, func(error) {})\n\t\t\tstored <- nil", 5000, 0},
 	{"OK one generation early", "server/conn.go",
 		"if d.generation >= d.t.durable {", "if d.generation > d.t.durable {", 1000, 0},
 	{"OK though the disk is full", "server/topic.go",

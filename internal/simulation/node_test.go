@@ -175,6 +175,7 @@ func (n *node) down(power bool) error {
 	}
 	n.s.world.Crash(n.loop.Loop)
 	n.loop, n.server = nil, nil
+	n.hangUp()
 	how := kill
 	if power {
 		how = powerCut
@@ -209,6 +210,7 @@ func (n *node) stop() error {
 		return fmt.Errorf("stop %s: %w", n.name, err)
 	}
 	n.loop, n.server = nil, nil
+	n.hangUp()
 	n.s.tally.faults[stop]++
 	n.s.say("%s was stopped", n.name)
 	n.s.model.down(n, began, stop)

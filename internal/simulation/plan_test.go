@@ -229,6 +229,7 @@ func makePlan(seed uint64) *plan {
 	p.makeOnce(chance{rand.New(rand.NewPCG(seed, 0x6f6e6365))})
 	p.makeFiles(filesChance(seed))
 	p.makeDrops(chance{rand.New(rand.NewPCG(seed, 0x64726f70))})
+	p.makeAsking(chance{rand.New(rand.NewPCG(seed, 0x61736b))})
 	return p
 }
 
@@ -328,8 +329,7 @@ func (p *plan) publish(c chance) step {
 	case 1, 2:
 		s.delay = time.Duration(c.between(1, 10_000)) * time.Millisecond
 	case 3:
-		// An HTTP request waits for its answer, for which a fsync may be
-		// needed that happens in another turn.
+		// See makeAsking for where a fsync is needed for the answer.
 		if p.sync != server.SyncAlways {
 			s.kind = httpPublish
 		}
@@ -491,4 +491,16 @@ func (p *plan) makeDrops(c chance) {
 		p.steps = append(p.steps, x)
 	}
 	slices.SortStableFunc(p.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
+}
+
+// makeAsking has some of what is published with a fsync for each come over HTTP.
+func (p *plan) makeAsking(c chance) {
+	if p.sync != server.SyncAlways || c.one(0.5) {
+		return
+	}
+	for i := range p.steps {
+		if p.steps[i].kind == publish && c.one(0.2) {
+			p.steps[i].kind = httpPublish
+		}
+	}
 }

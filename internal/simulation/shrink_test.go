@@ -23,13 +23,13 @@ func explain(t *testing.T, seed uint64) {
 		tried++
 		q := *p
 		q.steps = steps
-		return newSystem(&q, nil).run()
+		return newSystem(&q, nil).runIn(t)
 	}
 	steps := shrink(p.steps, func(steps []step) bool { return fails(steps) != nil }, time.Now().Add(shrinkTime))
 	var lines []string
 	q := *p
 	q.steps = steps
-	err := newSystem(&q, func(line string) { lines = append(lines, line) }).run()
+	err := newSystem(&q, func(line string) { lines = append(lines, line) }).runIn(t)
 	if len(lines) > timelineLines {
 		lines = append([]string{fmt.Sprintf("(%d lines before)", len(lines)-timelineLines)}, lines[len(lines)-timelineLines:]...)
 	}

@@ -22,9 +22,9 @@ var (
 )
 
 // runSeed goes through the schedule of a seed.
-func runSeed(seed uint64, log func(string)) (*system, error) {
+func runSeed(t *testing.T, seed uint64, log func(string)) (*system, error) {
 	s := newSystem(makePlan(seed), log)
-	return s, s.run()
+	return s, s.runIn(t)
 }
 
 func TestSimulation(t *testing.T) {
@@ -50,7 +50,7 @@ func TestSimulation(t *testing.T) {
 	if *briefFlag {
 		most = 1
 	}
-	sum, failed := runMany(*fromFlag, over, most)
+	sum, failed := runMany(t, *fromFlag, over, most)
 	t.Logf("seeds %d to %d in %v: %v", *fromFlag, *fromFlag+uint64(sum.schedules)-1, time.Since(began).Round(time.Millisecond), &sum)
 	for i, f := range failed {
 		t.Errorf("seed %d: %v\nto repeat: go test ./internal/simulation -run TestSimulation -seed %d", f.seed, f.err, f.seed)
@@ -67,7 +67,7 @@ type failure struct {
 }
 
 // runMany runs seeds on all processors until over says so, or most have failed.
-func runMany(from uint64, over func(seed uint64) bool, most int) (sum tally, failed []failure) {
+func runMany(t *testing.T, from uint64, over func(seed uint64) bool, most int) (sum tally, failed []failure) {
 	var (
 		mu   sync.Mutex
 		wg   sync.WaitGroup
@@ -82,7 +82,7 @@ func runMany(from uint64, over func(seed uint64) bool, most int) (sum tally, fai
 				if over(seed) {
 					return
 				}
-				s, err := runSeed(seed, nil)
+				s, err := runSeed(t, seed, nil)
 				mu.Lock()
 				sum.add(&s.tally)
 				if err != nil {
@@ -101,7 +101,7 @@ func runMany(from uint64, over func(seed uint64) bool, most int) (sum tally, fai
 // tellSeed runs one seed and prints all that happens.
 func tellSeed(t *testing.T, seed uint64) {
 	var lines []string
-	s, err := runSeed(seed, func(line string) { lines = append(lines, line) })
+	s, err := runSeed(t, seed, func(line string) { lines = append(lines, line) })
 	t.Logf("plan of seed %d: %s\n%s", seed, describe(s.plan), strings.Join(lines, "\n"))
 	t.Logf("trace %016x: %v", s.trace, &s.tally)
 	if err != nil {
@@ -114,7 +114,7 @@ func TestSimulation_Replays(t *testing.T) {
 	for seed := uint64(1); seed <= 60; seed++ {
 		var traces [2]uint64
 		for i := range traces {
-			s, err := runSeed(seed, nil)
+			s, err := runSeed(t, seed, nil)
 			if err != nil {
 				t.Fatalf("seed %d: %v", seed, err)
 			}
@@ -207,7 +207,7 @@ var wholeRegressions = []regression{
 
 func TestSimulation_Regressions(t *testing.T) {
 	run := func(r regression, p *plan) {
-		if err := newSystem(p, nil).run(); err != nil {
+		if err := newSystem(p, nil).runIn(t); err != nil {
 			t.Errorf("seed %d (%s): %v", r.seed, r.what, err)
 		}
 	}

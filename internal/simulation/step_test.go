@@ -331,9 +331,20 @@ func (s *system) httpPublish(n *node, st step) error {
 	for _, m := range p.messages {
 		bodies = append(bodies, m.body)
 	}
-	rec := n.http("POST", target, strings.Join(bodies, "\n"))
+	body := strings.Join(bodies, "\n")
+	if s.plan.asks() {
+		n.ask("POST", target, body, func(q *question) error { return s.httpAnswered(n, p, q.rec, q.lost) })
+		return nil
+	}
+	rec := n.http("POST", target, body)
+	return s.httpAnswered(n, p, rec, n.over)
+}
+
+// httpAnswered is told of the answer to a publish over HTTP. When it is lost, the
+// process has ended before it left.
+func (s *system) httpAnswered(n *node, p *publication, rec *httptest.ResponseRecorder, lost bool) error {
 	switch {
-	case n.over: // no answer has left
+	case lost:
 		s.model.lostAnswer(p, n)
 	case rec.Code == 200:
 		s.model.confirmed(p, n)
@@ -342,7 +353,7 @@ func (s *system) httpPublish(n *node, st step) error {
 	case rec.Code >= 500:
 		s.model.refused(p)
 	default:
-		return fmt.Errorf("%s answers %s with %d %s", n.name, target, rec.Code, rec.Body)
+		return fmt.Errorf("%s answers %v with %d %s", n.name, p, rec.Code, rec.Body)
 	}
 	return nil
 }

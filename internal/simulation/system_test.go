@@ -24,7 +24,9 @@ type system struct {
 	http    *http.Client
 	fate    *looptest.Loop // carries the plan's timers; nothing happens to it
 	todo    []func() error // what the driver has to do, because callbacks cannot
-	calm    bool           // no more faults
+
+	questions []*question
+	calm      bool // no more faults
 
 	deadened int    // steps that keep the nsqlookupds' HTTP from answering
 	trace    uint64 // of the world when it came to rest
@@ -172,10 +174,14 @@ func (s *system) startAll() error {
 func (s *system) drive(limit time.Duration) error {
 	end := s.world.Now().Add(limit)
 	for {
-		s.world.RunUntil(func() bool { return len(s.todo) > 0 || s.model.err != nil || s.quiet() }, end.Sub(s.world.Now()))
+		s.world.RunUntil(func() bool { return len(s.todo) > 0 || s.model.err != nil || s.answers() || s.quiet() }, end.Sub(s.world.Now()))
 		switch {
 		case s.model.err != nil:
 			return s.model.err
+		case s.answers():
+			if err := s.hear(); err != nil {
+				return err
+			}
 		case len(s.todo) > 0:
 			do := s.todo[0]
 			s.todo = s.todo[1:]
