@@ -28,8 +28,9 @@ const (
 var errSuperseded = errors.New("the publisher has connected again")
 
 // publisher is a client that numbers what it publishes, so that the server
-// knows again what it has already. It is remembered in memory alone: a restart
-// forgets it. Another token in the answer to its next IDENTIFY tells it so.
+// knows again what it has already. It is remembered in memory, and in a file
+// from an orderly stop to the next start: a kill forgets it. Another token in the
+// answer to its next IDENTIFY tells it so.
 type publisher struct {
 	id      string
 	token   string
@@ -38,9 +39,9 @@ type publisher struct {
 	left    int64            // when it had a connection last, unix nanoseconds
 	marks   map[string]*mark // by topic, for looking up; never ranged over
 	all     []*mark
-	floor   uint64 // the highest number in topics that are deleted
-	trusted bool   // it has had a connection that might publish
-	maker   *origin
+	floor   uint64  // the highest number in topics that are deleted
+	trusted bool    // it has had a connection that might publish
+	maker   *origin // nil: of an earlier process, and not back yet
 }
 
 // publishers are all that are remembered.
@@ -51,6 +52,8 @@ type publishers struct {
 	all   []*publisher          // in no particular but repeatable order
 	timer loop.Timer
 	armed bool
+
+	loaded string // the content of the file, until the server has begun
 }
 
 // join makes c the connection of the publisher of that id, who is remembered
@@ -66,6 +69,10 @@ func (ps *publishers) join(c *conn, id string) {
 		if p = ps.remember(c.origin, id); p == nil {
 			return
 		}
+	}
+	if p.maker == nil {
+		p.maker = c.origin
+		p.maker.publishers++
 	}
 	if old := p.conn; old != nil {
 		old.tell(slog.LevelInfo, "client has connected again")
@@ -86,15 +93,22 @@ func (ps *publishers) remember(from *origin, id string) *publisher {
 	if len(ps.all) >= ps.most || from.publishers >= (ps.most+1)/2 || ps.s.mayHold(publisherCost) != nil {
 		return nil
 	}
-	p := &publisher{id: id, token: ps.newToken(), index: len(ps.all), maker: from}
+	p := ps.add(id, ps.newToken())
+	p.maker = from
+	from.publishers++
+	ps.watch()
+	return p
+}
+
+// add makes a publisher.
+func (ps *publishers) add(id, token string) *publisher {
+	p := &publisher{id: id, token: token, index: len(ps.all)}
 	if ps.byID == nil {
 		ps.byID = map[string]*publisher{}
 	}
 	ps.byID[id] = p
 	ps.all = append(ps.all, p)
-	from.publishers++
 	ps.s.budget.add(publisherCost)
-	ps.watch()
 	return p
 }
 
@@ -121,7 +135,9 @@ func (ps *publishers) forget(p *publisher) {
 	ps.all[last] = nil
 	ps.all = ps.all[:last]
 	delete(ps.byID, p.id)
-	p.maker.publishers--
+	if p.maker != nil {
+		p.maker.publishers--
+	}
 	ps.s.budget.add(-publisherCost)
 }
 

@@ -471,19 +471,6 @@ func TestPublisher_TopicDeleted(t *testing.T) {
 	}
 }
 
-// A restart forgets everybody.
-func TestPublisher_Restart(t *testing.T) {
-	o := Options{DataPath: t.TempDir()}
-	w := newWorld(t, o)
-	p := w.dial()
-	token := p.join(somePublisher)
-	w.stop()
-	w.start(o)
-	if got := w.dial().join(somePublisher); got == token || got == "" {
-		t.Errorf("the token was %q, and is %q after a restart", token, got)
-	}
-}
-
 // Numbers cost no allocation.
 func TestPublisher_AllocatesNothing(t *testing.T) {
 	measure := func(join bool) float64 {

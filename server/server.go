@@ -138,6 +138,7 @@ func (s *Server) open() error {
 		if err = s.adopt(); err != nil {
 			return err
 		}
+		s.publishers.load()
 	}
 	if s.o.TCPAddress != "" {
 		var err error
@@ -181,6 +182,7 @@ func (s *Server) begin() {
 			ch.arm()
 		}
 	}
+	s.publishers.begin()
 	s.retain.start()
 	s.statsd.start()
 	s.metadata.changed()
@@ -196,6 +198,9 @@ func (s *Server) abandon() {
 	_ = s.https.close()
 	for _, t := range s.topics {
 		t.j.Close()
+	}
+	if s.tcp == nil { // else somebody may have published already
+		s.publishers.save(s.publishers.loaded) // for the next try
 	}
 	s.path.close()
 	s.closed = true
@@ -291,6 +296,7 @@ func (s *Server) stop() error {
 	for _, t := range s.topics {
 		t.stopTimers()
 	}
+	publishers := s.publishers.saved()
 	errs := make([]error, len(s.topics))
 	sideBySide(len(s.topics), func(i int) { // 5
 		t := s.topics[i]
@@ -315,6 +321,7 @@ func (s *Server) stop() error {
 	s.statsd.stop()
 	s.metadata.finish()
 	s.auth.close()
+	s.publishers.save(publishers)
 	errs = append(errs, s.path.close())
 	if s.release != nil {
 		s.release()

@@ -26,8 +26,8 @@ const (
 	// has. So each message is stored once, and its outcome is known. While
 	// that nsqd is away they wait, also with FailFast. They stay Unknown when
 	// their Timeout ends before that, when nsqd has forgotten (it was
-	// restarted, a fsync of it has failed, or it has seen nothing of the
-	// Writer for ten minutes), and on the original nsqd.
+	// killed, a fsync of it has failed, or it has seen nothing of the Writer
+	// for ten minutes), and on the original nsqd.
 	RetryOnce Retry = "once"
 
 	// RetryUnknown tries those as well whose outcome is unknown because the

@@ -8,6 +8,7 @@
 // pauses are in the journals.
 //
 //	<data path>/nsqd.dat             that list once more, see [List]
+//	<data path>/publishers/          whom a server that was stopped in order remembers
 //	<data path>/topic+roster+/       the topics without a message, see [Roster]
 //	<data path>/topic+orders/        the topic "orders"
 //	<data path>/topic++web+clicks/   the topic "WebClicks", see [DirName]
