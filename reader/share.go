@@ -1,6 +1,6 @@
 package reader
 
-import "slices"
+import "sort"
 
 // look judges what each slot can use by what it has used: one that was never
 // full since the last look is left twice its peak, which lets it grow, and one
@@ -50,7 +50,7 @@ func (b *ready) deal(left int, most func(*slot) int) int {
 	for i := range n {
 		order = append(order, b.slots[(b.turn+i)%n])
 	}
-	slices.SortStableFunc(order, func(x, y *slot) int { return most(x) - x.share - (most(y) - y.share) })
+	sort.SliceStable(order, func(i, j int) bool { x, y := order[i], order[j]; return most(x)-x.share < most(y)-y.share })
 	for i, s := range order {
 		rest := n - i
 		part := min(most(s)-s.share, (left+rest-1)/rest)

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"slices"
 	"time"
 
 	"github.com/nsqloop/nsqloop/loop"
@@ -44,12 +43,17 @@ func (o *output) check() {
 	if o.s.closed {
 		return
 	}
-	o.held = slices.DeleteFunc(o.held, func(c *conn) bool {
+	kept := o.held[:0]
+	for _, c := range o.held {
 		if c.full && !c.closing && o.mayGoOn(c) {
 			c.drained()
 		}
-		return !c.full || c.closing
-	})
+		if c.full && !c.closing {
+			kept = append(kept, c)
+		}
+	}
+	clear(o.held[len(kept):])
+	o.held = kept
 	switch {
 	case len(o.held) == 0:
 	case o.timer == nil:

@@ -164,14 +164,17 @@ func (t *topic) settle() {
 // fail tells the waiters of the generations from first up to, but not, end
 // that their messages are not kept.
 func (t *topic) fail(first, end uint64, err error) {
-	t.waiters = slices.DeleteFunc(t.waiters, func(w waiter) bool {
+	kept := t.waiters[:0]
+	for _, w := range t.waiters {
 		if w.generation < first || w.generation >= end {
-			return false
+			kept = append(kept, w)
+			continue
 		}
 		refusal := t.refusal(w.generation, err)
 		t.s.l.AtTurnEnd(func() { w.done(refusal) }) // not before the caller of publish has its answer
-		return true
-	})
+	}
+	clear(t.waiters[len(kept):])
+	t.waiters = kept
 }
 
 // refusal is what the publishers of a generation are told because of err. What

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/url"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -204,7 +205,7 @@ func (g gather) sorted() []*place {
 	for _, p := range g {
 		all = append(all, p)
 	}
-	slices.SortFunc(all, func(a, b *place) int { return cmp.Compare(a.Node(), b.Node()) })
+	sort.Slice(all, func(i, j int) bool { return all[i].Node() < all[j].Node() })
 	return all
 }
 

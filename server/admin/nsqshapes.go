@@ -1,8 +1,8 @@
 package admin
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/nsqloop/nsqloop/server"
@@ -170,7 +170,7 @@ func sumTopic(parts []*topicView) *topicView {
 	for _, parts := range channels {
 		sum.Channels = append(sum.Channels, sumChannel(parts))
 	}
-	slices.SortFunc(sum.Channels, func(a, b *channelView) int { return cmp.Compare(a.ChannelName, b.ChannelName) })
+	sort.Slice(sum.Channels, func(i, j int) bool { return sum.Channels[i].ChannelName < sum.Channels[j].ChannelName })
 	return sum
 }
 
@@ -202,7 +202,7 @@ func sumChannel(parts []*channelView) *channelView {
 		sum.Paused = sum.Paused || c.Paused
 		sum.E2E.add(c.E2E)
 	}
-	slices.SortStableFunc(sum.Clients, func(a, b *clientView) int { return cmp.Compare(a.Hostname, b.Hostname) })
+	sort.SliceStable(sum.Clients, func(i, j int) bool { return sum.Clients[i].Hostname < sum.Clients[j].Hostname })
 	return sum
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -80,7 +81,7 @@ func (d *draft) after(before *view, epoch string, at time.Time) *view {
 	v := &view{epoch: epoch, id: before.id + 1, at: at, rows: d.rows, gone: before.gone, oldest: before.oldest, done: make(chan struct{})}
 	for _, table := range tables {
 		rows := v.rows[table]
-		slices.SortFunc(rows, func(a, b *row) int { return strings.Compare(a.key, b.key) })
+		sort.Slice(rows, func(i, j int) bool { return rows[i].key < rows[j].key })
 		old := before.rows[table]
 		for _, r := range rows {
 			for len(old) > 0 && old[0].key < r.key {

@@ -1,13 +1,11 @@
 package diskqueue
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -90,8 +88,9 @@ func Find(dir string) ([]*Queue, error) {
 			all = append(all, q)
 		}
 	}
-	slices.SortFunc(all, func(a, b *Queue) int {
-		return cmp.Or(strings.Compare(a.Topic, b.Topic), strings.Compare(a.Channel, b.Channel))
+	sort.Slice(all, func(i, j int) bool {
+		a, b := all[i], all[j]
+		return a.Topic < b.Topic || a.Topic == b.Topic && a.Channel < b.Channel
 	})
 	for _, q := range all {
 		if err := q.position(); err != nil {

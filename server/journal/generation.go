@@ -5,6 +5,7 @@ import (
 	"hash/crc32"
 	"log/slog"
 	"slices"
+	"sort"
 )
 
 // A new generation of the cursor file holds all that is outstanding, which may
@@ -150,12 +151,7 @@ func (n *successor) appendSlice(b []byte, j *Journal, most int) (_ []byte, whole
 		n.enter()
 	}
 	// Those beyond the frontier come last, as in a snapshot.
-	i, _ := slices.BinarySearchFunc(j.deferred, n.deferred, func(d deferral, seq uint64) int {
-		if d.seq < seq {
-			return -1
-		}
-		return 1
-	})
+	i := sort.Search(len(j.deferred), func(i int) bool { return j.deferred[i].seq >= n.deferred })
 	for ; i < len(j.deferred) && j.deferred[i].seq < n.deferredTo; i++ {
 		if len(b) >= most {
 			return b, false

@@ -145,7 +145,7 @@ func (j *Journal) findSegments(names []string, rec *Recovery) error {
 			return err
 		}
 	}
-	slices.SortFunc(j.segments, func(a, b *segment) int { return cmp.Compare(a.base, b.base) })
+	sort.Slice(j.segments, func(a, b int) bool { return j.segments[a].base < j.segments[b].base })
 	for i, s := range j.segments[:max(len(j.segments)-1, 0)] {
 		s.end = min(s.end, j.segments[i+1].base)
 	}

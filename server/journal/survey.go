@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"slices"
+	"sort"
 )
 
 // Missing is a piece of a journal that cannot be read: a damaged piece of a
@@ -213,12 +214,7 @@ func (c *Cursor) unaccounted(from, to uint64) int64 {
 func (c *Cursor) unreadable(missing []Missing) (slots []uint32) {
 	c.out.each(func(slot uint32) {
 		pos := c.out.get(slot).pos
-		i, _ := slices.BinarySearchFunc(missing, pos, func(m Missing, pos int64) int {
-			if m.to.pos <= pos {
-				return -1
-			}
-			return 1
-		})
+		i := sort.Search(len(missing), func(i int) bool { return missing[i].to.pos > pos })
 		if i < len(missing) && missing[i].from.pos <= pos {
 			slots = append(slots, slot)
 		}

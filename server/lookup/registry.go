@@ -277,9 +277,13 @@ func (r *Registry) Tombstone(topicName, node string, now time.Time) {
 }
 
 func (t *topic) remove(p *Producer) bool {
-	n := len(t.producers)
-	t.producers = slices.DeleteFunc(t.producers, func(g registration) bool { return g.p == p })
-	return len(t.producers) < n
+	for i := range t.producers {
+		if t.producers[i].p == p { // there is one of a producer at most
+			t.producers = slices.Delete(t.producers, i, i+1)
+			return true
+		}
+	}
+	return false
 }
 
 func (c *channel) remove(p *Producer) bool {

@@ -1,11 +1,11 @@
 package offline
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
@@ -66,7 +66,7 @@ func survey(dir string) (*plan, error) {
 	for _, q := range queues {
 		p.add(q)
 	}
-	slices.SortFunc(p.topics, func(a, b *plannedTopic) int { return cmp.Compare(a.name, b.name) })
+	sort.Slice(p.topics, func(i, j int) bool { return p.topics[i].name < p.topics[j].name })
 	return p, nil
 }
 
