@@ -71,6 +71,9 @@ func (s *socket) Write(p []byte) error {
 	return err
 }
 
+// CanWait says whether the socket is not read while it is behind.
+func (s *socket) CanWait() bool { return s.gc != nil && s.conn.engine.poller.pauses(s.gc) }
+
 // CaughtUp lets the socket be read again.
 func (s *socket) CaughtUp() { s.conn.engine.rota.CaughtUp(&s.conn.place) }
 

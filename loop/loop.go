@@ -160,6 +160,15 @@ type Conn interface {
 	// handler did not consume, as when something it waited for has happened.
 	Offer()
 
+	// Yield has what the running OnData leaves offered again in a later turn,
+	// when others have had theirs, and nothing more read from the socket until
+	// then; Offer does not make it earlier. It is for input that makes more
+	// work than others should wait for. What is left is lost with the
+	// connection when the peer resets that meanwhile. It returns false, and
+	// does nothing, where reading cannot be put off: OnData goes on then.
+	// Reading can on TCP connections on Linux, and in package looptest.
+	Yield() bool
+
 	// Upgrade puts l between the handler and the socket, on top of the layers
 	// that are there. Output gathered before the call is sent below l. Bytes
 	// that the running OnData has not consumed by its return, and all later

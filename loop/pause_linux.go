@@ -41,11 +41,16 @@ func (p poller) ask(fd int, events uint32) error {
 	return syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_MOD, fd, &syscall.EpollEvent{Fd: int32(fd), Events: events})
 }
 
-// pause leaves to the system what comes for gc, and reports whether it can. A
-// unix socket whose peer has gone would be closed before it was read to its
-// end, since then there is no event that could be waited for.
+// pauses says whether reading gc can be put off. A unix socket whose peer has
+// gone would be closed before it was read to its end, since then there is no
+// event that could be waited for.
+func (p poller) pauses(gc gnet.Conn) bool {
+	return p.fd >= 0 && gc.LocalAddr().Network() == "tcp"
+}
+
+// pause leaves to the system what comes for gc, and reports whether it does.
 func (p poller) pause(gc gnet.Conn) bool {
-	return p.fd >= 0 && gc.LocalAddr().Network() == "tcp" && p.ask(gc.Fd(), writeEvents(gc)) == nil
+	return p.pauses(gc) && p.ask(gc.Fd(), writeEvents(gc)) == nil
 }
 
 // resume ends a pause, and reports whether something has come.

@@ -9,6 +9,7 @@ type poller struct{}
 
 func findPoller(gnet.EventLoop, gnet.Conn) poller { return poller{} }
 
+func (poller) pauses(gnet.Conn) bool { return false }
 func (poller) pause(gnet.Conn) bool  { return false }
 func (poller) resume(gnet.Conn) bool { return false }
 func (poller) ready(gnet.Conn) bool  { return true }

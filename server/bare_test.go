@@ -20,7 +20,8 @@ type bareLoop struct {
 	posted []func()
 	timers []*bareTimer
 	dice   *rand.Rand
-	turns  int // so far
+	turns  int    // so far
+	each   func() // after each turn; nil: nothing
 
 	slow  bool            // work given to Go waits for work
 	queue []func() func() // that work
@@ -81,6 +82,9 @@ func (l *bareLoop) turn(f func()) {
 			l.ends[i]()
 		}
 		l.ends = l.ends[:0]
+		if l.each != nil {
+			l.each()
+		}
 		if len(l.posted) == 0 {
 			return
 		}
@@ -126,6 +130,8 @@ type bareConn struct {
 	out     []byte
 	stuck   bool // the peer does not read
 	offered bool
+	patient bool // it can yield
+	yielded bool // it has
 	closed  bool
 	from    *net.TCPAddr // nil: 10.0.0.1:4000
 }
@@ -140,6 +146,7 @@ func (c *bareConn) Buffered() int {
 	return 0
 }
 func (c *bareConn) Offer()              { c.offered = true }
+func (c *bareConn) Yield() bool         { c.yielded = c.patient; return c.patient }
 func (c *bareConn) Upgrade(loop.Layer)  {}
 func (c *bareConn) Close()              { c.closed = true }
 func (c *bareConn) Abort(error)         { c.closed = true }

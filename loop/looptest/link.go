@@ -127,6 +127,12 @@ func (e *end) Write(p []byte) error {
 	return nil
 }
 
+// CanWait says that nothing is read while the stream is behind.
+func (e *end) CanWait() bool { return true }
+
+// CaughtUp reads on.
+func (e *end) CaughtUp() { e.link.w.after(0, call(e.peer.out.read)) }
+
 // Buffered is what the window did not allow yet.
 func (e *end) Buffered() int { return e.out.pending() }
 
@@ -325,7 +331,7 @@ func (p *pipe) read() {
 			k.resetEnd(p.from)
 		}
 		return
-	case !to.ready || to.deaf:
+	case !to.ready || to.deaf || to.conn.Behind():
 		return
 	}
 	if n := min(p.arrived, readBuffer); n > 0 {
@@ -339,6 +345,7 @@ func (p *pipe) read() {
 		p.ack()
 	}
 	switch {
+	case to.conn.Behind(): // CaughtUp reads on
 	case p.arrived > 0:
 		k.w.after(0, call(p.read))
 	case p.finSeen:

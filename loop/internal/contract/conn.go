@@ -18,6 +18,7 @@ var connTests = []namedTest{
 	{"Conn_LargeFrames", testLargeFrames},
 	{"Conn_OfferInTheSameTurn", testOffer},
 	{"Conn_OfferWithNothingLeftDoesNothing", testOfferEmpty},
+	{"Conn_YieldIsForALaterTurn", testYield},
 	{"Conn_CloseSendsEverything", testCloseSends},
 	{"Conn_CloseIsNilAndLater", testCloseLater},
 	{"Conn_CloseStopsOnData", testCloseStopsData},
@@ -193,6 +194,34 @@ func testOfferEmpty(t *testing.T, e Env) {
 	l.Until(t, "it arrived", func() bool { return calls > 0 })
 	settle(t, l)
 	l.Do(t, func() { check(t, "calls", calls, 1) })
+}
+
+// Where reading can be put off, what a yield leaves comes in later turns, and all of
+// it before the peer's end.
+func testYield(t *testing.T, e Env) {
+	l := e.New(t, Options{})
+	a, b := &recorder{}, &recorder{}
+	sent, turns, can := pattern(50), 0, true
+	b.onData = func(p []byte) int {
+		b.data = append(b.data, p[0])
+		if can = b.conn.Yield(); !can {
+			b.data = append(b.data, p[1:]...)
+			return len(p)
+		}
+		turns++
+		calls := turns
+		b.conn.Offer()
+		l.AtTurnEnd(func() { l.AtTurnEnd(func() { check(t, "calls in a turn", turns, calls) }) })
+		return 1
+	}
+	pair(t, l, a, b)
+	l.Do(t, func() { a.conn.Write(sent); a.conn.Close() })
+	l.Until(t, "the end came", func() bool { return b.closed > 0 })
+	l.Do(t, func() {
+		check(t, "bytes", b.data, sent)
+		check(t, "turns", turns == len(sent) || !can, true)
+		check(t, "the end", errors.Is(b.err, io.EOF), true)
+	})
 }
 
 func testCloseSends(t *testing.T, e Env) {

@@ -32,8 +32,11 @@ func (e *expander) Close()                                 {}
 // catchingSocket is a socket that can wait.
 type catchingSocket struct {
 	fakeSocket
+	hasty    bool // it reads all the same
 	caughtUp int
 }
+
+func (s *catchingSocket) CanWait() bool { return !s.hasty }
 
 func (s *catchingSocket) CaughtUp() { s.caughtUp++ }
 
@@ -160,6 +163,86 @@ func TestStream_ClosedWhileBehind(t *testing.T) {
 		}
 		check(t, "more bytes", len(b.got)-had, 0)
 		check(t, "behind", b.s.Behind(), false)
+		check(t, "streams behind", len(b.c.behind), 0)
+	}
+}
+
+// yielding has the handler take a byte at a time and yield after it.
+func (b *behind) yielding(t *testing.T) {
+	b.inner.onData = func(p []byte) int {
+		b.got = append(b.got, p[0])
+		check(t, "yields", b.s.Yield(), true)
+		return 1
+	}
+}
+
+// What a handler leaves when it yields is offered in later turns, whatever comes
+// and whoever asks for it, and in order.
+func TestStream_YieldedIsOfferedInALaterTurn(t *testing.T) {
+	b := newBehind()
+	b.yielding(t)
+	b.turn(func() { b.s.Receive([]byte("abc")); b.s.Offer(); b.s.Receive([]byte("de")) })
+	check(t, "behind", b.s.Behind(), true)
+	b.turn(func() { b.s.Offer() })
+	check(t, "before it goes on", string(b.got), "a")
+	for turns := 1; b.s.Behind(); turns++ {
+		if turns > 10 {
+			t.Fatal("it stays behind")
+		}
+		wakes := b.h.wakes
+		b.turn(func() { b.c.Run(nil); b.s.Offer() })
+		if b.s.Behind() && b.h.wakes == wakes {
+			t.Fatal("nobody asks for the next turn")
+		}
+	}
+	check(t, "bytes", string(b.got), "abcde")
+	check(t, "in a turn", b.most, 1)
+	check(t, "caught up", b.sock.caughtUp, 1)
+}
+
+// While a handler has yielded, no layer makes more input for it.
+func TestStream_LayersWaitWhileItsHandlerHasYielded(t *testing.T) {
+	b := newBehind(&expander{times: 100, most: 10}, &expander{times: 10, most: 5})
+	b.yielding(t)
+	raw := []byte("abc")
+	b.turn(func() { b.s.Receive(raw) })
+	b.turn(func() { b.s.Receive([]byte("d")) })
+	for turns := 0; b.s.Behind() && turns < 10000; turns++ {
+		b.turn(func() { b.c.Run(nil) })
+		if n := len(b.s.in) - b.s.off; n > 5 {
+			t.Fatalf("%d bytes wait for the handler, want 5 at most", n)
+		}
+	}
+	check(t, "the same bytes", bytes.Equal(b.got, expanded([]byte("abcd"), 1000)), true)
+	check(t, "in a turn", b.most, 1)
+}
+
+// A handler cannot yield where the socket is read all the same.
+func TestStream_YieldIsRefusedByASocketThatCannotWait(t *testing.T) {
+	b := newBehind()
+	b.sock.hasty = true
+	plain, _ := opened(b.c, &fakeHandler{})
+	turn(b.c, func() {
+		check(t, "hasty", b.s.Yield(), false)
+		check(t, "one that does not wait", plain.Yield(), false)
+		b.s.Close()
+		b.sock.hasty = false
+		check(t, "one that is closed", b.s.Yield(), false)
+	})
+	check(t, "behind", b.s.Behind() || plain.Behind(), false)
+}
+
+// What is left when the connection is lost, or closed, is not offered.
+func TestStream_LostWhileItsHandlerHasYielded(t *testing.T) {
+	for _, end := range []func(s *Stream){(*Stream).Close, func(s *Stream) { s.Lost(io.ErrUnexpectedEOF) }} {
+		b := newBehind()
+		b.yielding(t)
+		b.turn(func() { b.s.Receive([]byte("abc")) })
+		b.turn(func() { end(b.s) })
+		b.turn(func() { b.c.Run(nil); b.s.Lost(io.EOF) })
+		b.turn(func() { b.c.Run(nil) })
+		check(t, "bytes", string(b.got), "a")
+		check(t, "OnClose", b.inner.closed, 1)
 		check(t, "streams behind", len(b.c.behind), 0)
 	}
 }

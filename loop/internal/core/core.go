@@ -292,6 +292,9 @@ type Socket interface {
 
 // catcher is a socket that does not read while its stream is behind.
 type catcher interface {
+	// CanWait says whether it really does not.
+	CanWait() bool
+
 	// CaughtUp says that the stream is not behind any more.
 	CaughtUp()
 }

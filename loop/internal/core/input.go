@@ -58,13 +58,25 @@ func (s *Stream) Receive(p []byte) {
 	s.fallBehind()
 }
 
-// Behind says whether something that was received has to be opened yet. It is,
-// in later turns; meanwhile nothing more should be read from the socket.
+// Behind says whether something that was received has to be opened yet, or
+// offered. It is, in later turns; meanwhile nothing more should be read from the
+// socket.
 func (s *Stream) Behind() bool { return s.behind }
+
+// Yield has what OnData leaves offered in a later turn.
+func (s *Stream) Yield() bool {
+	w, ok := s.sock.(catcher)
+	if s.phase != open || !ok || !w.CanWait() {
+		return false
+	}
+	s.yielded = true
+	s.fallBehind()
+	return true
+}
 
 // fallBehind asks for another turn if some of the input waits for one.
 func (s *Stream) fallBehind() {
-	waits := false
+	waits := s.yielded
 	for i := range s.layers {
 		waits = waits || s.layers[i].waits()
 	}
@@ -74,9 +86,13 @@ func (s *Stream) fallBehind() {
 	}
 }
 
-// goOn opens some more of what waits.
+// goOn offers what was left to a later turn, and opens some more of what waits.
 func (s *Stream) goOn() {
 	s.behind = false
+	if s.yielded {
+		s.yielded = false
+		s.again()
+	}
 	s.catchUp(openMost)
 	s.fallBehind()
 	if w, ok := s.sock.(catcher); ok && !s.behind {
@@ -88,7 +104,7 @@ func (s *Stream) goOn() {
 // more layers already.
 func (s *Stream) catchUp(most int) {
 	s.opened, s.openMost = 0, most
-	for level := len(s.layers) - 1; level >= 0 && s.phase == open; level-- {
+	for level := len(s.layers) - 1; level >= 0 && s.phase == open && !s.yielded; level-- {
 		if l := &s.layers[level]; l.waits() && s.opened < most {
 			raw, more := l.raw, l.more
 			l.raw, l.more = nil, false
@@ -116,7 +132,7 @@ func (s *Stream) feed(level int, raw []byte) {
 func (s *Stream) unseal(level int, raw []byte, more bool) {
 	b := &s.core.buffers
 	for (len(raw) > 0 || more) && s.phase == open {
-		if s.opened >= s.openMost {
+		if s.opened >= s.openMost || s.yielded {
 			l := &s.layers[level]
 			l.raw, l.more = append([]byte(nil), raw...), more
 			return
@@ -163,6 +179,10 @@ func (s *Stream) lastWords() {
 // deliver offers p to the handler, after what it has not consumed yet.
 func (s *Stream) deliver(p []byte) {
 	for len(p) > 0 && s.phase == open {
+		if s.yielded {
+			s.keep(p)
+			return
+		}
 		old := len(s.in) - s.off
 		if old == 0 {
 			n := s.offer(p)
@@ -242,7 +262,7 @@ func (s *Stream) Offer() {
 // again serves an Offer, or an Upgrade made outside OnData.
 func (s *Stream) again() {
 	s.offered = false
-	if s.phase != open || len(s.in) == s.off && s.level == len(s.layers) {
+	if s.phase != open || s.yielded || len(s.in) == s.off && s.level == len(s.layers) {
 		return
 	}
 	if s.level == len(s.layers) {

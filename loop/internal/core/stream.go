@@ -55,6 +55,7 @@ type Stream struct {
 	offered bool // on core.offered
 	hot     bool // OnDrain is due
 	behind  bool // on core.behind
+	yielded bool // what is left is not offered before it goes on
 	writing bool // to the socket, which may be lost meanwhile
 
 	out    []byte // plain output of this turn
