@@ -64,6 +64,7 @@ func (c *conn) publish(cmd *wire.Command) *wire.Error {
 		}
 		due = now + int64(cmd.Delay)
 	}
+	c.touches(p.t)
 	p.t.append(now, due, cmd.Body)
 	p.n++
 	if p.mark != nil {
@@ -93,6 +94,7 @@ func (c *conn) multiPublish(cmd *wire.Command) *wire.Error {
 	for range known {
 		cmd.NextMessage()
 	}
+	c.touches(p.t)
 	now := c.s.now()
 	for body, ok := cmd.NextMessage(); ok; body, ok = cmd.NextMessage() {
 		p.t.append(now, 0, body)
@@ -133,6 +135,7 @@ func (c *conn) publisher(name []byte) (*published, error) {
 	}
 	t := c.s.byName[string(name)]
 	if t == nil {
+		c.spent += makeCost
 		var err error
 		if t, err = c.s.makeTopic(string(name), c.origin); err != nil {
 			return nil, err
@@ -157,8 +160,16 @@ func (c *conn) publisher(name []byte) (*published, error) {
 	return p, nil
 }
 
+// touches notes that t is to be changed by a command of c.
+func (c *conn) touches(t *topic) {
+	if !t.dirty {
+		c.spent += touchCost
+	}
+}
+
 // subscribe is SUB.
 func (c *conn) subscribe(cmd *wire.Command) *wire.Error {
+	c.spent += makeCost // it most likely makes the channel, if not the topic
 	t, err := c.s.makeTopic(string(cmd.Topic), c.origin)
 	if err != nil {
 		return wire.Errorf(wire.CodeSubFailed, "SUB failed %s", err)

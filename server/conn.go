@@ -18,7 +18,8 @@ import (
 // Replies leave in the order of the commands. A publish is answered when the
 // journal has been written; what has to be said meanwhile queues up behind it
 // in owed, or the connection is stalled, which means that it takes no more
-// commands until all is paid.
+// commands until all is paid. One whose commands make much work is set aside
+// after some of them, until a later turn.
 type conn struct {
 	s     *Server
 	c     loop.Conn
@@ -29,10 +30,13 @@ type conn struct {
 	progress wire.Progress
 	greeted  bool // the magic has come
 	stalled  bool
+	aside    bool // the rest of its input is offered in a later turn
 	refused  bool // it is to be closed when all that is owed is paid
 	closing  bool
-	expired  bool // the deadline has passed: the unfinished command is to be refused
-	partial  int  // bytes of an unfinished command
+	expired  bool  // the deadline has passed: the unfinished command is to be refused
+	partial  int   // bytes of an unfinished command
+	spent    int   // what its commands have cost the loop in this turn
+	turnAt   int64 // when that turn began, unix nanoseconds
 
 	owed []debt
 
@@ -136,6 +140,9 @@ func (c *conn) OnData(p []byte) (consumed int) {
 	if c.closing || c.refused {
 		return len(p)
 	}
+	if now := c.s.now(); c.aside || now != c.turnAt { // this is another turn
+		c.aside, c.spent, c.turnAt = false, 0, now
+	}
 	if !c.greeted {
 		if consumed = c.greet(p); consumed == 0 || c.closing {
 			return consumed
@@ -163,7 +170,7 @@ func (c *conn) OnData(p []byte) (consumed int) {
 	if consumed > before || c.partial > 0 || c.heartbeat.began != 0 {
 		c.heard(consumed > before, c.partial > 0)
 	}
-	if c.expired && !c.stalled {
+	if c.expired && !c.stalled && !c.aside {
 		c.giveUp(p[consumed:])
 	}
 	return consumed
@@ -174,6 +181,11 @@ func (c *conn) OnData(p []byte) (consumed int) {
 func (c *conn) run(p []byte) (n int) {
 	cmd := &c.s.cmd
 	for !c.stalled && !c.closing && !c.upgrades.fresh {
+		if c.spent >= turnMost && n < len(p) && c.c.Yield() {
+			// Its commands make much work. Others have their turn before the next.
+			c.aside = true
+			return n
+		}
 		size, err := wire.ReadCommand(p[n:], &c.rules, cmd)
 		switch {
 		case err != nil:

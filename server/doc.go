@@ -21,7 +21,9 @@
 //
 // and then the loop sends what was gathered for each connection. So what a turn
 // costs depends on how many topics and clients it touched, not on how many
-// messages it moved.
+// messages it moved. And those are bounded: a client whose commands make much
+// work is set aside after some of it, and what HTTP asks of many topics is done
+// some in a turn.
 //
 // [New] makes a server on a loop of the caller's, which may be the simulated
 // one of package looptest; [Start] makes one on a loop of its own.
@@ -38,5 +40,6 @@
 // turn in which it happens.
 //
 // Without DataPath everything is kept in memory. The HTTP API runs on
-// goroutines of net/http, each request of which crosses to the loop once.
+// goroutines of net/http, each request of which crosses to the loop once, or
+// waits there for some turns.
 package server

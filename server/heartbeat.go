@@ -132,7 +132,7 @@ func (c *conn) onTimer() {
 	h, now := &c.heartbeat, c.s.now()
 	h.alarm = 0
 	if now >= h.deadline() {
-		if !c.stalled { // then the delay is ours
+		if !c.stalled && !c.aside { // then the delay is ours
 			c.expire()
 			return
 		}

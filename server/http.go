@@ -41,7 +41,8 @@ var defaultHTTPLimits = httpLimits{
 }
 
 // httpServer serves the HTTP routes of one Server or Lookupd. Its handlers run
-// on net/http's goroutines; each crosses to the loop once.
+// on net/http's goroutines; each crosses to the loop once,
+// or waits there for some turns.
 type httpServer struct {
 	s      *Server // nil for a Lookupd
 	l      loop.Loop

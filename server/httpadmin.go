@@ -61,7 +61,8 @@ func (h *httpServer) topicCreate(w http.ResponseWriter, r *http.Request) error {
 	if err := validTopic(name); err != nil {
 		return err
 	}
-	return h.act(w, func() error {
+	makes := func() bool { return h.s.topic(name) == nil }
+	return h.actMaking(w, makes, func() error {
 		_, err := h.s.makeTopic(name, h.s.origins.of(r.RemoteAddr))
 		return err
 	})
@@ -95,7 +96,11 @@ func (h *httpServer) channelCreate(w http.ResponseWriter, r *http.Request) error
 	if err != nil {
 		return err
 	}
-	return h.act(w, func() error {
+	makes := func() bool {
+		t := h.s.topic(topicName)
+		return t != nil && t.channel(channelName) == nil
+	}
+	return h.actMaking(w, makes, func() error {
 		t := h.s.topic(topicName)
 		if t == nil {
 			return errTopicUnknown
@@ -128,8 +133,13 @@ func (h *httpServer) onChannel(do func(*topic, *channel) error) func(http.Respon
 
 // act runs do on the loop and answers with its result, an empty body for nil.
 func (h *httpServer) act(w http.ResponseWriter, do func() error) error {
+	return h.actMaking(w, func() bool { return false }, do)
+}
+
+// actMaking is act for what may make something.
+func (h *httpServer) actMaking(w http.ResponseWriter, makes func() bool, do func() error) error {
 	var err error
-	if stopped := h.s.call(func() { err = do() }); stopped != nil {
+	if stopped := h.s.callMaking(makes, func() { err = do() }); stopped != nil {
 		return errExiting
 	}
 	if errors.Is(err, errLimit) {

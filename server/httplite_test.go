@@ -101,7 +101,7 @@ func TestLite_CloseClient(t *testing.T) {
 	}
 }
 
-// TestLite_AgesComeByAndBy: a snapshot of many channels reads few files, and the
+// TestLite_AgesComeByAndBy: an inventory of many channels reads few files, and the
 // topics whose files it has read rest again.
 func TestLite_AgesComeByAndBy(t *testing.T) {
 	s := startHTTP(t, Options{DataPath: t.TempDir()})

@@ -285,7 +285,8 @@ func (h *httpServer) mayStore(t *topic, messages [][]byte, delay time.Duration) 
 // answered after the topic has been made, in nsqd's order.
 func (h *httpServer) publish(r *http.Request, name string, messages [][]byte, delay time.Duration, invalid error) error {
 	stored := make(chan error, 1) // room for one: the loop never waits for us
-	err := h.s.call(func() {
+	makes := func() bool { return h.s.topic(name) == nil }
+	err := h.s.callMaking(makes, func() {
 		t, err := h.s.makeTopic(name, h.s.origins.of(r.RemoteAddr))
 		if err == nil && invalid == nil {
 			err = h.mayStore(t, messages, delay)

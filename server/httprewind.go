@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -144,23 +145,29 @@ func (h *httpServer) liteTopics(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	out := liteTopicsJSON{RetainAge: int64(h.s.o.RetainAge), RetainBytes: h.s.o.RetainBytes, Topics: []liteTopicJSON{}}
-	stopped := h.s.call(func() {
-		topics := h.s.topics
-		if query.Has("topic") {
-			t := h.s.topic(query.Get("topic"))
-			if t == nil {
-				err = errTopicUnknown
-				return
-			}
-			topics = []*topic{t}
-		}
-		for _, t := range topics {
+	one, name := query.Has("topic"), query.Get("topic")
+	var topics []*topic
+	begun := false
+	stopped := h.s.callChore(func() (cost int, last bool) {
+		switch t := h.s.topic(name); {
+		case one && t == nil:
+			err = errTopicUnknown
+			return 0, true
+		case one:
 			out.Topics = append(out.Topics, t.lite())
+			h.s.idle.use(t)
+			out.Topics[0].Oldest, _ = t.j.Oldest()
+			return lookCost, true
+		case !begun:
+			topics, begun = slices.Clone(h.s.topics), true
 		}
-		if query.Has("topic") {
-			h.s.idle.use(topics[0])
-			out.Topics[0].Oldest, _ = topics[0].j.Oldest()
+		for ; len(topics) > 0 && cost < pieceMost; topics = topics[1:] {
+			if t := topics[0]; !t.deleted {
+				out.Topics = append(out.Topics, t.lite())
+			}
+			cost += showCost
 		}
+		return cost, len(topics) == 0
 	})
 	if stopped != nil {
 		return errExiting

@@ -17,7 +17,7 @@ type idle struct {
 	s      *Server
 	topics []*topic // in use since they last rested
 	timer  loop.Timer
-	armed  bool
+	armed  bool // timer runs, or a sweep
 }
 
 // use is told that t has something to do.
@@ -42,26 +42,39 @@ func (d *idle) arm() {
 	}
 }
 
-// sweep lets those rest that were not used since the last sweep.
+// sweep lets those rest that were not used since the last sweep. They may be
+// thousands, with a file or two to be closed each.
 func (d *idle) sweep() {
-	d.armed = false
-	kept := d.topics[:0]
-	for _, t := range d.topics {
-		switch {
-		case t.deleted:
-		case t.used || t.syncing || t.unsynced:
-			t.used = false
-			kept = append(kept, t)
-		default:
-			t.awake = false
-			t.j.Idle()
+	all := d.topics
+	d.topics = nil // those that are kept come back
+	d.s.chores.begin(func() (cost int, last bool) {
+		for len(all) > 0 && cost < pieceMost {
+			t := all[0]
+			all = all[1:]
+			cost += d.look(t)
 		}
+		return cost, len(all) == 0
+	}, func(error) {
+		d.armed = false
+		if len(d.topics) > 0 && !d.s.closed {
+			d.arm()
+		}
+	})
+}
+
+// look lets t rest unless it was used, and says what that has cost.
+func (d *idle) look(t *topic) (cost int) {
+	switch {
+	case t.deleted:
+	case t.used || t.syncing || t.unsynced:
+		t.used = false
+		d.topics = append(d.topics, t)
+	default:
+		t.awake = false
+		t.j.Idle()
+		return restCost
 	}
-	clear(d.topics[len(kept):])
-	d.topics = kept
-	if len(kept) > 0 {
-		d.arm()
-	}
+	return 1
 }
 
 // stopTimer ends the sweeping.

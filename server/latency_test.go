@@ -95,7 +95,7 @@ func TestLatency_OfChannelAndTopic(t *testing.T) { // 270
 	if text := all.text(); !strings.Contains(text, "e2e%: 2s, ") {
 		t.Errorf("text: %s", text)
 	}
-	if e := w.s.topic("t").stats(StatsOptions{Channel: "c"}).E2E; e.Count != 3 {
+	if e := w.s.snapshot(StatsOptions{Channel: "c"}).Topics[0].E2E; e.Count != 3 {
 		t.Errorf("topic, filtered for a channel: %+v", e)
 	}
 

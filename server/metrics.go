@@ -15,8 +15,8 @@ import (
 )
 
 // Collector returns the server's figures for a Prometheus registry of the
-// program's own; GET /metrics serves the same. One scrape posts one snapshot
-// to the loop. The channels of a topic that are ephemeral are added up under
+// program's own; GET /metrics serves the same. One scrape is one inventory
+// on the loop. The channels of a topic that are ephemeral are added up under
 // the name "#ephemeral", for their names are often random.
 func (s *Server) Collector() prometheus.Collector { return collector{s, s.o.compat()} }
 
@@ -243,7 +243,7 @@ func (h *httpServer) metricsRoutes() []*route {
 }
 
 // metrics makes the handler of /metrics. Nothing is counted on its behalf while
-// messages move: a scrape reads one snapshot.
+// messages move: a scrape reads what it finds.
 func (h *httpServer) metrics() func(http.ResponseWriter, *http.Request) error {
 	// Made with the first scrape: a server that nobody scrapes, as in a test,
 	// need not pay for the descriptions. By exporter and mixin.

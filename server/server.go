@@ -28,13 +28,13 @@ type Server struct {
 	remains []*topic // deleted, with files that the disk would not remove
 	serial  uint64   // of the topic made last; its messages' sequences begin with it
 
-	agesLeft    int              // of a snapshot: see mayLook
 	conns       []*conn          // in no particular but repeatable order
 	subscribers map[uint32]*conn // by owner, for looking up; never ranged over
 	lastOwner   uint32
 	publishers  publishers
 
 	turn           turn // what is to be done at the end of the turn
+	chores         chores
 	fsync          fsync
 	longIdentities longIdentities
 	auth           *authenticator // nil: AUTH is off
@@ -93,6 +93,7 @@ func newServer(l loop.Loop, o Options, path *dataPath) (*Server, error) {
 		subscribers: map[uint32]*conn{},
 	}
 	s.turn.init(s)
+	s.chores.s = s
 	s.fsync.s = s
 	s.longIdentities.s = s
 	s.measures.init()

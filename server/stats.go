@@ -30,7 +30,7 @@ type StatsOptions struct {
 	ExcludeMemory bool
 }
 
-// Stats is what a server holds at one moment. Encoded as JSON it is the body
+// Stats is what a server holds. Encoded as JSON it is the body
 // of nsqd's GET /stats?format=json, with its keys in its order. Fields without
 // a key are for the text form and the metrics.
 type Stats struct {
@@ -57,7 +57,7 @@ type Stats struct {
 	Sync       string `json:"sync"`
 	SyncWindow int64  `json:"sync_window"`
 
-	Taken       time.Time `json:"-"` // the loop's time of the snapshot
+	Taken       time.Time `json:"-"` // the loop's time when the last of it was looked at
 	Connections int       `json:"-"` // TCP connections, whether they have spoken or not
 
 	measures *measures // of /metrics alone
@@ -172,15 +172,24 @@ type MemoryStats struct {
 }
 
 // Stats returns what the server holds. It may be called from any goroutine but
-// not from a callback of the server's loop; it waits for one turn of that
-// loop. The error says that the server has stopped.
+// not from a callback of the server's loop; it waits for some turns of that
+// loop, more of them the more there is to look at, in which messages move: one
+// topic and its channels are of one moment, and others of another. The error
+// says that the server has stopped.
 func (s *Server) Stats(o StatsOptions) (Stats, error) {
-	var st Stats
-	if err := s.call(func() { st = s.snapshot(o) }); err != nil {
+	var v *inventory
+	err := s.callChore(func() (cost int, last bool) {
+		if v == nil {
+			v = s.newInventory(o)
+		}
+		return v.piece()
+	})
+	if err != nil {
 		return Stats{}, err
 	}
+	st := v.st
 	// Reading the heap's figures stops the world, and the loop need not wait
-	// for that: so it happens here and not in the snapshot.
+	// for that: so it happens here and not in the inventory.
 	if !o.ExcludeMemory {
 		m := memoryStats()
 		st.Memory = &m

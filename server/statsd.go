@@ -56,7 +56,17 @@ func (d *statsd) tick() {
 		return
 	}
 	d.pushing = true
-	st := d.s.snapshot(StatsOptions{ExcludeClients: true})
+	v := d.s.newInventory(StatsOptions{ExcludeClients: true})
+	d.s.chores.begin(v.piece, func(err error) {
+		if err == nil { // else the server has stopped
+			d.push(v.st)
+		}
+	})
+}
+
+// push dials the collector.
+func (d *statsd) push(st Stats) {
+	o := &d.s.o
 	d.s.l.Go(func() (then func()) {
 		if !o.StatsdNoMemStats {
 			m := memoryStats()

@@ -119,6 +119,15 @@ func (w *world) sleep(d time.Duration) {
 	w.offer()
 }
 
+// snapshot is Stats, without the memory figures, of one moment.
+func (s *Server) snapshot(o StatsOptions) Stats {
+	v := s.newInventory(o)
+	for last := false; !last; {
+		_, last = v.piece()
+	}
+	return v.st
+}
+
 // topic is what /stats says of a topic.
 func (w *world) topic(name string) TopicStats {
 	w.t.Helper()

@@ -63,6 +63,7 @@ var bombs = []bomb{
 	{"messages in flight", inFlight, 8, false},
 	{"messages in flight, in memory", inFlight, 8, true},
 	{"topics", func(b *bombing, id int) { b.names(id, "PUB t%d-%d\n\x00\x00\x00\x01x") }, 8, false},
+	{"topics, poured", pourTopics, 8, false},
 	{"channels", func(b *bombing, id int) { b.channels(id) }, 8, false},
 	{"connections that say nothing", func(b *bombing, _ int) { b.hold(b.tcp, "") }, 8, false},
 	{"requests that stay half", func(b *bombing, _ int) { b.hold(b.http, "POST /pub?topic=t HTTP/1.1\r\nHost: x\r\nX: ") }, 8, false},
@@ -335,6 +336,24 @@ func (b *bombing) commands(hello string, next func() []byte) {
 func (b *bombing) names(id int, format string) {
 	n := 0
 	b.commands("  V2", func() []byte { n++; return fmt.Appendf(nil, format, id, n) })
+}
+
+// pourTopics sends one command after another, each with a name of its own, as fast
+// as it can, and drops the answers.
+func pourTopics(b *bombing, id int) {
+	n := 0
+	b.each(b.tcp, func(c *bombConn) {
+		go func() { _, _ = io.Copy(io.Discard, c) }()
+		_, err := io.WriteString(c, "  V2")
+		for err == nil {
+			var chunk []byte
+			for len(chunk) < 64<<10 {
+				n++
+				chunk = fmt.Appendf(chunk, "PUB t%d-%d\n\x00\x00\x00\x01x", id, n)
+			}
+			_, err = c.Write(chunk)
+		}
+	})
 }
 
 // channels makes channels of one topic, each with a subscriber that leaves.

@@ -18,10 +18,13 @@ import (
 )
 
 // directLoop lets the driver of the world call what waits for a loop: while
-// direct is set, what is posted runs now.
+// direct is set, what is posted runs now, each in a turn, after what was posted
+// before.
 type directLoop struct {
 	*looptest.Loop
 	direct bool
+	posted []func()
+	runs   bool      // one of them, directly
 	hangUp func()    // of the request that is being served
 	slow   time.Time // until then what is given to Go takes longer
 	by     time.Duration
@@ -37,14 +40,39 @@ func (l *directLoop) Go(work func() (then func())) {
 }
 
 func (l *directLoop) Post(f func()) error {
-	if l.direct {
-		if l.Halted() {
-			return loop.ErrClosed
+	if l.direct && !l.runs && l.Halted() {
+		return loop.ErrClosed
+	}
+	l.posted = append(l.posted, f)
+	if !l.direct {
+		err := l.Loop.Post(l.next)
+		if err != nil {
+			l.posted = l.posted[:len(l.posted)-1]
 		}
-		l.Do(f)
+		return err
+	}
+	if l.runs {
 		return nil
 	}
-	return l.Loop.Post(f)
+	l.runs = true
+	for len(l.posted) > 0 {
+		if l.Halted() {
+			l.next() // as a callback goes on in which the process ends: somebody waits for it
+		} else {
+			l.Do(l.next)
+		}
+	}
+	l.runs = false
+	return nil
+}
+
+// next runs what was posted first, unless that has been done directly.
+func (l *directLoop) next() {
+	if len(l.posted) > 0 {
+		f := l.posted[0]
+		l.posted = l.posted[1:]
+		f()
+	}
 }
 
 // outside runs f, which may wait for the loop, between the world's steps.
