@@ -48,7 +48,7 @@ var scenarios = []scenario{
 	{"both", "-conns publishers and -conns subscribers at once", both},
 	{"fanout", "publish with one subscriber on each of -channels channels; deliveries are counted", fanout},
 	{"e2e", "from PUB to delivery at -rate messages per second", endToEnd},
-	{"idle", "-conns subscribers that do nothing for -n milliseconds: memory and processor time", idle},
+	{"idle", "-conns subscribers that do nothing for -n milliseconds: memory, processor time, a neighbour at -rate", idle},
 	{"waiting", "-n waiting messages: memory, stop, start, start after a kill", waiting},
 	{"deferred", "-n messages for later, due -ahead from now and for -window: memory, restarts, lateness", deferred},
 	{"instant", "-n messages that are due at one moment, -ahead from now: lateness", instant},

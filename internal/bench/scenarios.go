@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -317,7 +318,7 @@ func idle(r *run) error {
 		return err
 	}
 	for _, c := range conns {
-		if err := c.subscribe(topic, channel, 1); err != nil {
+		if err := c.subscribe("idle", channel, 1); err != nil {
 			return err
 		}
 	}
@@ -327,5 +328,17 @@ func idle(r *run) error {
 	if r.server != nil {
 		r.result.peak = residentMemory(r.server.pid()) - before
 	}
+	return r.neighbour()
+}
+
+// neighbour notes how somebody fares who publishes and consumes as long.
+func (r *run) neighbour() error {
+	n := &run{config: r.config, addr: r.addr}
+	n.n = max(1, r.rate*r.n/1000)
+	if err := endToEnd(n); err != nil {
+		return err
+	}
+	r.note(fmt.Sprintf("a neighbour, %d messages a second", r.rate), "p50 %v, p99 %v",
+		n.result.p50.Round(time.Microsecond), n.result.p99.Round(time.Microsecond))
 	return nil
 }
