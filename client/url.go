@@ -56,7 +56,7 @@ func (c *Cluster) parse(text string) error {
 			return err
 		}
 	}
-	for addr := range strings.SplitSeq(hosts, ",") {
+	for _, addr := range strings.Split(hosts, ",") {
 		if _, _, err := net.SplitHostPort(addr); err != nil && addr != "" {
 			addr = net.JoinHostPort(strings.Trim(addr, "[]"), "4150")
 		}
@@ -86,7 +86,7 @@ func (c *Cluster) introduce(who string) error {
 
 // choose takes the options behind the question mark, in their order.
 func (c *Cluster) choose(query string) error {
-	for pair := range strings.SplitSeq(query, "&") {
+	for _, pair := range strings.Split(query, "&") {
 		if pair == "" {
 			continue
 		}
@@ -172,7 +172,7 @@ func filled(name string) (string, bool) {
 // list is what stands between the commas of text.
 func list(text string) []string {
 	var all []string
-	for s := range strings.SplitSeq(text, ",") {
+	for _, s := range strings.Split(text, ",") {
 		if s = strings.TrimSpace(s); s != "" {
 			all = append(all, s)
 		}

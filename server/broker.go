@@ -297,6 +297,7 @@ func (s *Server) deleteTopic(t *topic) error {
 	s.topics = slices.Delete(s.topics, i, i+1)
 	delete(s.byName, t.name)
 	t.deleted = true
+	s.larges.drop(t)
 	s.peers.unregister(t.name, "")
 	for _, ch := range t.channels {
 		s.peers.unregister(t.name, ch.name)

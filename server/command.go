@@ -95,15 +95,19 @@ func (c *conn) multiPublish(cmd *wire.Command) *wire.Error {
 		cmd.NextMessage()
 	}
 	c.touches(p.t)
-	now := c.s.now()
-	for body, ok := cmd.NextMessage(); ok; body, ok = cmd.NextMessage() {
-		p.t.append(now, 0, body)
-		p.n++
-	}
+	p.n += uint64(cmd.Count - known)
 	if p.mark != nil {
 		p.mark.raise(cmd.Number + uint64(cmd.Count) - 1)
 	}
 	c.owe(p.t, cmd.Verb)
+	if c.s.larges.isLarge(cmd.Count-known, len(cmd.Body)) {
+		c.store(p.t, cmd)
+		return nil
+	}
+	now := c.s.now()
+	for body, ok := cmd.NextMessage(); ok; body, ok = cmd.NextMessage() {
+		p.t.append(now, 0, body)
+	}
 	return nil
 }
 

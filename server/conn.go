@@ -33,6 +33,7 @@ type conn struct {
 	aside    bool // the rest of its input is offered in a later turn
 	refused  bool // it is to be closed when all that is owed is paid
 	closing  bool
+	inLine   bool  // in larges.waiting
 	expired  bool  // the deadline has passed: the unfinished command is to be refused
 	partial  int   // bytes of an unfinished command
 	spent    int   // what its commands have cost the loop in this turn
@@ -213,6 +214,9 @@ func (c *conn) run(p []byte) (n int) {
 		if cmd.Verb == wire.Identify && c.awaitsDecoding(cmd.Body) {
 			return n
 		}
+		if cmd.Verb == wire.MPub && c.awaitsTurn(cmd) {
+			return n
+		}
 		n += size
 		c.s.measures.commands[cmd.Verb]++
 		if err := c.exec(cmd); err != nil {
@@ -385,6 +389,7 @@ func (c *conn) leave() {
 	c.upgrades.stop()
 	c.auth.stop()
 	c.s.longIdentities.forget(c)
+	c.s.larges.forget(c)
 	if c.c != nil { // else it was never open
 		c.weighNothing()
 		c.origin.conns--

@@ -185,6 +185,7 @@ func (f *fsync) finishJob(job *fsyncJob) {
 		f.s.noteWrite(job.err)
 		t.doubtMarks(t.durable, settled)
 		f.s.turn.fail(t, t.durable, settled, job.err)
+		f.s.larges.refuse(t, job.err) // a part of it may be among what was dropped
 	}
 	t.durable = max(t.durable, settled)
 }

@@ -14,33 +14,37 @@ import (
 // are not read.
 func (h *httpServer) adminRoutes() []*route {
 	var routes []*route
-	add := func(path, old, help string, run func(http.ResponseWriter, *http.Request) error) {
+	for _, a := range []struct {
+		path, old, help string
+		run             func(http.ResponseWriter, *http.Request) error
+	}{
+		{"/topic/create", "/create_topic", "make a topic: ?topic=", h.topicCreate},
+		{"/topic/delete", "/delete_topic", "delete a topic, its channels and their messages: ?topic=",
+			h.onTopic(nil, func(t *topic) error { return h.s.deleteTopic(t) })},
+		{"/topic/empty", "/empty_topic", "drop the messages that no channel has yet: ?topic=",
+			h.onTopic(validTopic, func(t *topic) error { t.empty(); return nil })},
+		{"/topic/pause", "/pause_topic", "hold messages back from the channels: ?topic=",
+			h.onTopic(nil, func(t *topic) error { return t.pause(true) })},
+		{"/topic/unpause", "/unpause_topic", "let messages go to the channels: ?topic=",
+			h.onTopic(nil, func(t *topic) error { return t.pause(false) })},
+		{"/channel/create", "/create_channel", "make a channel: ?topic=&channel=", h.channelCreate},
+		{"/channel/delete", "/delete_channel", "delete a channel and its messages: ?topic=&channel=",
+			h.onChannel(func(t *topic, c *channel) error { t.deleteChannel(c); return nil })},
+		{"/channel/empty", "/empty_channel", "drop the channel's messages: ?topic=&channel=",
+			h.onChannel(func(_ *topic, c *channel) error { c.empty(); return nil })},
+		{"/channel/pause", "/pause_channel", "stop deliveries: ?topic=&channel=",
+			h.onChannel(func(_ *topic, c *channel) error { return c.pause(true) })},
+		{"/channel/unpause", "/unpause_channel", "go on with deliveries: ?topic=&channel=",
+			h.onChannel(func(_ *topic, c *channel) error { return c.pause(false) })},
+	} {
 		of := ofTopic
-		if strings.HasPrefix(path, "/channel/") {
+		if strings.HasPrefix(a.path, "/channel/") {
 			of = ofChannel
 		}
 		routes = append(routes,
-			&route{method: "POST", path: path, help: help, scope: of, run: run},
-			&route{method: "POST", path: old, help: "old name of " + path, scope: of, run: run})
+			&route{method: "POST", path: a.path, help: a.help, scope: of, run: a.run},
+			&route{method: "POST", path: a.old, help: "old name of " + a.path, scope: of, run: a.run})
 	}
-	add("/topic/create", "/create_topic", "make a topic: ?topic=", h.topicCreate)
-	add("/topic/delete", "/delete_topic", "delete a topic, its channels and their messages: ?topic=",
-		h.onTopic(nil, func(t *topic) error { return h.s.deleteTopic(t) }))
-	add("/topic/empty", "/empty_topic", "drop the messages that no channel has yet: ?topic=",
-		h.onTopic(validTopic, func(t *topic) error { t.empty(); return nil }))
-	add("/topic/pause", "/pause_topic", "hold messages back from the channels: ?topic=",
-		h.onTopic(nil, func(t *topic) error { return t.pause(true) }))
-	add("/topic/unpause", "/unpause_topic", "let messages go to the channels: ?topic=",
-		h.onTopic(nil, func(t *topic) error { return t.pause(false) }))
-	add("/channel/create", "/create_channel", "make a channel: ?topic=&channel=", h.channelCreate)
-	add("/channel/delete", "/delete_channel", "delete a channel and its messages: ?topic=&channel=",
-		h.onChannel(func(t *topic, c *channel) error { t.deleteChannel(c); return nil }))
-	add("/channel/empty", "/empty_channel", "drop the channel's messages: ?topic=&channel=",
-		h.onChannel(func(_ *topic, c *channel) error { c.empty(); return nil }))
-	add("/channel/pause", "/pause_channel", "stop deliveries: ?topic=&channel=",
-		h.onChannel(func(_ *topic, c *channel) error { return c.pause(true) }))
-	add("/channel/unpause", "/unpause_channel", "go on with deliveries: ?topic=&channel=",
-		h.onChannel(func(_ *topic, c *channel) error { return c.pause(false) }))
 	return routes
 }
 

@@ -101,7 +101,7 @@ func symbols(w http.ResponseWriter, r *http.Request) {
 	}
 	var b strings.Builder
 	b.WriteString("num_symbols: 1\n") // go tool pprof wants to see that there are some
-	for word := range strings.SplitSeq(text, "+") {
+	for _, word := range strings.Split(text, "+") {
 		pc, err := strconv.ParseUint(strings.TrimSpace(word), 0, 64)
 		if err != nil || pc == 0 {
 			continue

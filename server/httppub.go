@@ -217,7 +217,13 @@ var newline = []byte("\n")
 // is part of the message.
 func splitLines(body []byte, max, _ int) ([][]byte, error) {
 	messages := make([][]byte, 0, bytes.Count(body, newline)+1)
-	for line := range bytes.SplitSeq(body, newline) {
+	for len(body) > 0 {
+		line := body
+		if i := bytes.IndexByte(body, '\n'); i >= 0 {
+			line, body = body[:i], body[i+1:]
+		} else {
+			body = nil
+		}
 		if len(line) > max {
 			return nil, refuse(http.StatusRequestEntityTooLarge, "MSG_TOO_BIG",
 				"A line is a message and may have "+strconv.Itoa(max)+" bytes here (--max-msg-size).")
@@ -285,6 +291,7 @@ func (h *httpServer) mayStore(t *topic, messages [][]byte, delay time.Duration) 
 // answered after the topic has been made, in nsqd's order.
 func (h *httpServer) publish(r *http.Request, name string, messages [][]byte, delay time.Duration, invalid error) error {
 	stored := make(chan error, 1) // room for one: the loop never waits for us
+	var taken <-chan struct{}
 	makes := func() bool { return h.s.topic(name) == nil }
 	err := h.s.callMaking(makes, func() {
 		t, err := h.s.makeTopic(name, h.s.origins.of(r.RemoteAddr))
@@ -301,7 +308,7 @@ func (h *httpServer) publish(r *http.Request, name string, messages [][]byte, de
 			if delay > 0 {
 				due = h.s.l.Now().Add(delay).UnixNano()
 			}
-			t.publish(messages, due, func(err error) { stored <- err })
+			taken = t.publish(messages, due, func(err error) { stored <- err })
 		}
 	})
 	if err != nil {
@@ -310,7 +317,11 @@ func (h *httpServer) publish(r *http.Request, name string, messages [][]byte, de
 	select {
 	case err = <-stored:
 	case <-r.Context().Done():
-		// The peer has gone, or the disk takes longer than a reply may.
+		// The peer has gone, or the disk takes longer than a reply may. The
+		// body is the loop's until it is taken.
+		if taken != nil {
+			<-taken
+		}
 		return refuse(http.StatusServiceUnavailable, "EXITING", "The journal did not answer in time; the message may have been stored or not.")
 	}
 	var refusal *httpError

@@ -47,7 +47,7 @@ func parseCompat(r *http.Request) (c compat, err error) {
 	if err != nil {
 		return c, err
 	}
-	for name := range strings.SplitSeq(query.Get("compat"), ",") {
+	for _, name := range strings.Split(query.Get("compat"), ",") {
 		if name != "" && !c.add(name) {
 			return c, refuse(http.StatusBadRequest, "INVALID_VALUE", "compat is a list of exporter and mixin, separated by a comma.")
 		}
@@ -63,7 +63,14 @@ type family[T any] struct {
 }
 
 func compatFamily[T any](name string, value func(*T) float64, labels ...string) family[T] {
-	return family[T]{prometheus.NewDesc("nsq_"+name, "As in nsqd's /stats.", labels, nil), value}
+	return family[T]{compatDesc(name, labels), value}
+}
+
+// compatDesc is not inlined for the reason that desc is not.
+//
+//go:noinline
+func compatDesc(name string, labels []string) *prometheus.Desc {
+	return prometheus.NewDesc("nsq_"+name, "As in nsqd's /stats.", labels, nil)
 }
 
 var compatTopic = []family[TopicStats]{

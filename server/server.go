@@ -8,8 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
-	"strings"
+	"sort"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
 	"github.com/nsqloop/nsqloop/loop"
@@ -37,6 +36,7 @@ type Server struct {
 	chores         chores
 	fsync          fsync
 	longIdentities longIdentities
+	larges         larges
 	auth           *authenticator // nil: AUTH is off
 	tlsConfig      *tls.Config    // nil: no TLS
 	output         output
@@ -96,6 +96,7 @@ func newServer(l loop.Loop, o Options, path *dataPath) (*Server, error) {
 	s.chores.s = s
 	s.fsync.s = s
 	s.longIdentities.s = s
+	s.larges.init(s)
 	s.measures.init()
 	s.output.s = s
 	s.relief.s = s
@@ -287,7 +288,8 @@ func (s *Server) stop() error {
 		return nil
 	}
 	s.stopAccepting() // 1
-	s.turn.run()      // 3
+	s.larges.finish() // 3
+	s.turn.run()
 	s.fsync.finish()
 	s.turn.settle()
 	s.closed = true
@@ -376,7 +378,6 @@ func (s *Server) noteWrite(err error) {
 
 // search finds the place of the topic called name.
 func (s *Server) search(name string) (int, bool) {
-	return slices.BinarySearchFunc(s.topics, name, func(t *topic, name string) int {
-		return strings.Compare(t.name, name)
-	})
+	i := sort.Search(len(s.topics), func(i int) bool { return s.topics[i].name >= name })
+	return i, i < len(s.topics) && s.topics[i].name == name
 }

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
+	"sort"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
 	"github.com/nsqloop/nsqloop/server/journal"
@@ -25,6 +25,7 @@ type topic struct {
 	ephemeral bool
 	onDisk    bool // its journal is in files
 	deleted   bool
+	storing   bool // a publish of many messages, until whose end the running generation goes on
 	doubtful  bool // its journal has lost what it knew of its cursors
 
 	generation uint64   // of what is appended next
@@ -85,26 +86,48 @@ func (t *topic) touch() {
 
 // publish appends messages and calls done once they are kept, or with the
 // reason why they are not: exactly once, later, on the loop. The bodies are
-// copied.
-func (t *topic) publish(bodies [][]byte, due int64, done func(error)) {
+// copied: when publish returns, or when taken is closed if it is not nil, which
+// it is before done is called.
+func (t *topic) publish(bodies [][]byte, due int64, done func(error)) (taken <-chan struct{}) {
 	if t.deleted || t.s.closed {
 		t.s.l.AtTurnEnd(func() { done(errGone) })
-		return
+		return nil
+	}
+	if due == 0 && t.s.larges.areLarge(bodies) {
+		return t.s.larges.publish(t, bodies, done)
 	}
 	now := t.s.now()
 	for _, body := range bodies {
 		t.append(now, due, body)
 	}
+	t.await(done)
+	return nil
+}
+
+// await has done called when the running generation is kept or refused.
+func (t *topic) await(done func(error)) {
 	t.waiters = append(t.waiters, waiter{t.generation, done})
 	t.touch() // there may have been no body
 	t.s.turn.await(t)
 }
 
 // commit writes the messages of the running generation and ends it. If they
-// cannot be written, their publishers are told so at the end of the turn.
+// cannot be written, their publishers are told so at the end of the turn. While a
+// publish is stored in pieces nothing is committed: it, and what others publish
+// meanwhile, comes after whatever asks for that.
 func (t *topic) commit() error {
+	if t.storing {
+		return nil
+	}
 	wrote := t.onDisk && t.j.Uncommitted() > 0
 	err := t.j.Commit()
+	t.endGeneration(wrote, err)
+	return err
+}
+
+// endGeneration ends the running generation, whose messages were committed, or
+// refused because of err. wrote says whether there are any in a file.
+func (t *topic) endGeneration(wrote bool, err error) {
 	if err != nil {
 		t.lowerMarks()
 		t.s.turn.fail(t, t.generation, t.generation+1, err)
@@ -127,7 +150,6 @@ func (t *topic) commit() error {
 			ch.wake()
 		}
 	}
-	return err
 }
 
 // writeEvents writes what has happened to messages: deliveries, answers, and
@@ -325,9 +347,8 @@ func insert[P any](s []P, i int, p P) []P {
 
 // search finds the place of the channel called name.
 func (t *topic) search(name string) (int, bool) {
-	return slices.BinarySearchFunc(t.channels, name, func(c *channel, name string) int {
-		return strings.Compare(c.name, name)
-	})
+	i := sort.Search(len(t.channels), func(i int) bool { return t.channels[i].name >= name })
+	return i, i < len(t.channels) && t.channels[i].name == name
 }
 
 // stopTimers ends the timers of all channels.

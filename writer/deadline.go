@@ -90,21 +90,33 @@ func (w *Writer) expireWaiting(startedBefore int64) (next int64) {
 
 // expireChoosy is expireWaiting for the choosy, which are in no order.
 func (w *Writer) expireChoosy(startedBefore int64) (next int64) {
-	w.choosy = slices.DeleteFunc(w.choosy, func(p publish) bool {
-		if p.start > startedBefore {
-			if next == 0 || p.start < next {
-				next = p.start
-			}
-			return false
-		}
+	w.choosy, next = expireSome(w.choosy, startedBefore, func(p *publish) {
 		cause := p.err
 		if cause == nil {
 			cause = w.lastErr()
 		}
-		w.end(&p, notSentAfter(client.ErrTimeout, cause))
-		return true
+		w.end(p, notSentAfter(client.ErrTimeout, cause))
 	})
 	return next
+}
+
+// expireSome ends those publishes of all that are too old, and returns the others,
+// and when the oldest of them started, 0 for none.
+func expireSome(all []publish, startedBefore int64, end func(*publish)) (left []publish, next int64) {
+	left = all[:0]
+	for i := range all {
+		p := all[i]
+		if p.start <= startedBefore {
+			end(&p)
+			continue
+		}
+		if next == 0 || p.start < next {
+			next = p.start
+		}
+		left = append(left, p)
+	}
+	clear(all[len(left):])
+	return left, next
 }
 
 // lastErr is why a connection is missing; nil when none is.

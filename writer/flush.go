@@ -57,17 +57,20 @@ func (w *Writer) finishFlushes() {
 	if len(w.flushes) == 0 || w.reported < len(w.outcomes) {
 		return
 	}
-	w.flushes = slices.DeleteFunc(w.flushes, func(f *flush) bool {
+	left := w.flushes[:0]
+	for _, f := range w.flushes {
 		if f.left > 0 {
-			return false
+			left = append(left, f)
+		} else {
+			close(f.over)
 		}
-		close(f.over)
-		return true
-	})
+	}
+	clear(w.flushes[len(left):])
+	w.flushes = left
 }
 
 func (w *Writer) forgetFlush(f *flush) {
-	w.flushes = slices.DeleteFunc(w.flushes, func(o *flush) bool { return o == f })
+	w.flushes = without(w.flushes, f)
 }
 
 // WaitReady waits until a connection is ready. When ctx ends first, the error

@@ -113,7 +113,7 @@ func (w *Writer) post(f func()) error {
 func (w *Writer) addDirect(addr string) {
 	c := w.find(addr)
 	if c != nil {
-		w.conns = append(slices.DeleteFunc(w.conns, func(o *conn) bool { return o == c }), c)
+		w.conns = append(without(w.conns, c), c)
 	} else {
 		c = w.add(addr)
 	}
@@ -167,12 +167,26 @@ func (c *conn) leaveWhenDone() {
 	}
 }
 
+// without takes x out of all, if it is there. It is one function for pointers of
+// any kind, where those of package slices are one for each.
+func without[P comparable](all []P, x P) []P {
+	var none P
+	for i := range all {
+		if all[i] == x {
+			last := i + copy(all[i:], all[i+1:])
+			all[last] = none
+			return all[:last]
+		}
+	}
+	return all
+}
+
 // forget drops an nsqd that is not wanted and not connected.
 func (w *Writer) forget(c *conn) {
 	if c.timer != nil {
 		c.timer.Stop()
 	}
-	w.conns = slices.DeleteFunc(w.conns, func(o *conn) bool { return o == c })
+	w.conns = without(w.conns, c)
 	c.endUnsure(notSentAfter(client.ErrNotConnected, c.err))
 	w.failPointless()
 	w.atTurnEnd()

@@ -3,7 +3,6 @@ package writer
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/nsqloop/nsqloop/client"
 )
@@ -93,15 +92,8 @@ func (c *conn) endUnsure(err error) {
 // expireUnsure is expire for what is unsure.
 func (c *conn) expireUnsure(startedBefore int64) (next int64) {
 	o := &c.once
-	o.unsure = slices.DeleteFunc(o.unsure, func(p publish) bool {
-		if p.start > startedBefore {
-			if next == 0 || p.start < next {
-				next = p.start
-			}
-			return false
-		}
-		c.w.end(&p, notSentAfter(client.ErrTimeout, c.err))
-		return true
+	o.unsure, next = expireSome(o.unsure, startedBefore, func(p *publish) {
+		c.w.end(p, notSentAfter(client.ErrTimeout, c.err))
 	})
 	return next
 }

@@ -126,7 +126,7 @@ type floats []float64
 
 // Set is flag.Value's.
 func (f *floats) Set(v string) error {
-	for part := range strings.SplitSeq(v, ",") {
+	for _, part := range strings.Split(v, ",") {
 		n, err := strconv.ParseFloat(strings.TrimSpace(part), 64)
 		if err != nil {
 			return errors.New("must be numbers")

@@ -85,7 +85,7 @@ type words []string
 
 // Set is flag.Value's.
 func (w *words) Set(v string) error {
-	for part := range strings.SplitSeq(v, ",") {
+	for _, part := range strings.Split(v, ",") {
 		if part = strings.TrimSpace(part); part != "" {
 			*w = append(*w, part)
 		}

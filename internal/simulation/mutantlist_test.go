@@ -88,6 +88,9 @@ var mutants = []mutant{
 	{"a deleted channel comes back after a kill", "server/journal/cursorlog.go",
 		"l.add(evDelete, uint64(c.id), c.j.front.seq, uint64(c.j.front.pos))", "", 20000, 0},
 
+	{"a publish in pieces is answered when the first is stored", "server/topic.go",
+		"\tif t.storing {\n\t\treturn nil\n\t}\n", "", 20000, 0},
+
 	// Segments and damage.
 	{"a segment goes too early", "server/journal/journal.go",
 		"return s.end <= low && s.refs == 0", "return s.base < low && s.refs == 0", 1000, 0},

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"cmp"
 	"context"
 	"net/url"
 	"slices"
@@ -211,8 +210,8 @@ func (g gather) sorted() []*place {
 
 // hold notes a topic of a place. It is tombstoned if one nsqlookupd says so.
 func (p *place) hold(topic string, tombstoned bool) {
-	i, known := slices.BinarySearchFunc(p.topics, topic, func(h held, name string) int { return cmp.Compare(h.Topic, name) })
-	if known {
+	i := sort.Search(len(p.topics), func(i int) bool { return p.topics[i].Topic >= topic })
+	if i < len(p.topics) && p.topics[i].Topic == topic {
 		p.topics[i].Tombstoned = p.topics[i].Tombstoned || tombstoned
 		return
 	}

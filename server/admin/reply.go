@@ -84,7 +84,7 @@ func replyError(w http.ResponseWriter, r *http.Request, err error) int {
 
 // wantsGzip says whether the peer of r reads gzip.
 func wantsGzip(r *http.Request) bool {
-	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+	for _, part := range strings.Split(r.Header.Get("Accept-Encoding"), ",") {
 		name, quality, _ := strings.Cut(strings.TrimSpace(part), ";")
 		if name == "gzip" && strings.TrimSpace(quality) != "q=0" {
 			return true

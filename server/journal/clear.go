@@ -29,7 +29,31 @@ type clearing struct {
 	later func(work func()) // Options.Later
 	files []File            // to be handed over
 	left  atomic.Int64      // handed over and not closed; the work is on another goroutine
-	close func()            // closes all that was handed over, unless that is done, and waits until it is
+	last  *handedOver
+}
+
+// handedOver is files that another goroutine closes, or Close.
+type handedOver struct {
+	l      *clearing
+	files  []File
+	before *handedOver // nil when that is done
+	once   sync.Once
+}
+
+// close closes the files, and those before them, unless that is done, and waits
+// until it is.
+func (h *handedOver) close() { h.once.Do(h.closeAll) }
+
+func (h *handedOver) closeAll() {
+	if h.before != nil {
+		h.before.close()
+		h.before = nil
+	}
+	for _, f := range h.files {
+		_ = f.Close() // nothing in it is wanted
+		h.l.left.Add(-1)
+	}
+	h.files = nil
 }
 
 // open is how many files are without a name and open.
@@ -61,19 +85,10 @@ func (l *clearing) handOver() {
 	if len(l.files) == 0 {
 		return
 	}
-	files, before := l.files, l.close
+	l.last = &handedOver{l: l, files: l.files, before: l.last}
+	l.left.Add(int64(len(l.files)))
 	l.files = nil
-	l.left.Add(int64(len(files)))
-	l.close = sync.OnceFunc(func() {
-		if before != nil {
-			before()
-		}
-		for _, f := range files {
-			_ = f.Close() // nothing in it is wanted
-			l.left.Add(-1)
-		}
-	})
-	l.later(l.close)
+	l.later(l.last.close)
 }
 
 // finish closes what is not closed yet, waits for what is being closed, and has
@@ -81,9 +96,9 @@ func (l *clearing) handOver() {
 func (l *clearing) finish() {
 	l.handOver()
 	l.later = nil
-	if l.close != nil {
-		l.close()
-		l.close = nil
+	if l.last != nil {
+		l.last.close()
+		l.last = nil
 	}
 }
 

@@ -93,7 +93,8 @@ type Journal struct {
 	unsynced []File     // files that were sealed since the last Sync
 	newNames bool       // files were created or removed since the last Sync
 	uncut    bool       // the tail segment holds refused bytes behind its end
-	unproven bool       // an earlier process may have left what is not synced
+	spill    spill
+	unproven bool // an earlier process may have left what is not synced
 
 	syncFailed atomic.Bool // the last Sync did, so the next begins from scratch
 
@@ -159,14 +160,14 @@ func (j *Journal) Commit() error {
 	if j.tail == j.end {
 		return nil
 	}
-	err := j.events.vouch(j)
-	if err == nil {
-		err = j.writeTail()
+	if err := j.events.vouch(j); err != nil {
+		return j.Refuse(err)
 	}
-	if err != nil {
+	if err := j.writeTail(); err != nil {
 		j.takeBack()
 		return err
 	}
+	j.spill = spill{}
 	from := j.end
 	j.end = j.tail
 	j.tailSegment().end = j.end.pos
@@ -197,10 +198,14 @@ func (j *Journal) writeTail() error {
 	if err := j.cut(); err != nil {
 		return err
 	}
+	written, err := j.spilled(s)
+	if err != nil {
+		return err
+	}
 	name := j.look(s, f)
 	for i := range j.blocks {
 		b := &j.blocks[i]
-		from := max(b.start, j.end.pos)
+		from := max(b.start, written)
 		if from >= b.end() {
 			continue
 		}
@@ -250,7 +255,7 @@ func (j *Journal) cutBack(err error) error {
 // takeBack forgets the uncommitted records.
 func (j *Journal) takeBack() {
 	j.cutTail()
-	j.tail = j.end
+	j.tail, j.spill = j.end, spill{}
 	j.shared = j.shared[:0]
 	n := len(j.deferred)
 	for n > 0 && j.deferred[n-1].seq >= j.end.seq {
@@ -418,6 +423,9 @@ func (j *Journal) Bytes() int64 {
 	var n int64
 	for _, s := range j.segments {
 		n += s.end - s.base + fileHeader
+	}
+	if j.spill.s != nil {
+		n += j.spill.pos - j.end.pos
 	}
 	return n
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/nsqloop/nsqloop/server/journal/journaltest"
 )
 
+var errRefused = errors.New("refused")
+
 // The states of a message at a cursor of the model.
 const (
 	waits = iota
@@ -168,7 +170,8 @@ func (m *life) moment() int {
 func (m *life) publish() error {
 	first := m.j.NextSeq()
 	var batch []*modelMessage
-	for range 1 + m.rng.IntN(5) {
+	var err error
+	for n := 1 + m.rng.IntN(5); n > 0 && err == nil; n-- {
 		msg := &modelMessage{}
 		if m.rng.IntN(4) == 0 {
 			msg.due = m.now + int64(m.rng.IntN(200)) + 1
@@ -181,9 +184,18 @@ func (m *life) publish() error {
 		msg.body = fmt.Sprintf("%d-%0*d", m.names, size, 0)
 		m.j.Append(m.now, msg.due, []byte(msg.body))
 		batch = append(batch, msg)
+		if m.names%4 == 0 {
+			err = m.j.Spill()
+		}
 	}
 	before := m.clock
-	err := m.j.Commit()
+	switch {
+	case err != nil:
+	case m.names%9 == 0:
+		err = m.j.Refuse(errRefused)
+	default:
+		err = m.j.Commit()
+	}
 	if err == nil && slices.ContainsFunc(m.cursors, func(mc *modelCursor) bool { return !mc.ephemeral && mc.born > m.written }) {
 		m.written = before // what reaches a cursor is committed with what is known of the cursor
 	}
@@ -199,6 +211,9 @@ func (m *life) publish() error {
 	}
 	if err == nil {
 		m.give()
+	}
+	if err == errRefused {
+		return nil // as was asked for
 	}
 	return err
 }

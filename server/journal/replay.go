@@ -95,7 +95,9 @@ func (p *replay) event(kind byte) {
 		c, front := p.cursor(), p.place()
 		c.drop()
 		p.cursors = slices.DeleteFunc(p.cursors, func(r *replayed) bool { return r == c })
-		j.cursors = slices.DeleteFunc(j.cursors, func(r *Cursor) bool { return r == c.Cursor })
+		if i := slices.Index(j.cursors, c.Cursor); i >= 0 {
+			j.cursors = slices.Delete(j.cursors, i, i+1)
+		}
 		j.front = front
 	case evPause:
 		c := p.cursor()

@@ -103,15 +103,21 @@ func (j *Journal) trim() {
 	if j.behind == 0 && j.follows() {
 		keep = 0
 	}
-	drop := 0
-	for drop < len(j.blocks)-keep && j.blocks[drop].end() <= j.end.pos {
-		j.pool.give(j.blocks[drop].buf)
-		drop++
+	j.dropBlocks(j.end.pos, keep)
+}
+
+// dropBlocks gives back the blocks that end before a position, but for the last
+// keep.
+func (j *Journal) dropBlocks(pos int64, keep int) {
+	n := 0
+	for n < len(j.blocks)-keep && j.blocks[n].end() <= pos {
+		j.pool.give(j.blocks[n].buf)
+		n++
 	}
-	if drop > 0 {
-		n := copy(j.blocks, j.blocks[drop:])
-		clear(j.blocks[n:])
-		j.blocks = j.blocks[:n]
+	if n > 0 {
+		left := copy(j.blocks, j.blocks[n:])
+		clear(j.blocks[left:])
+		j.blocks = j.blocks[:left]
 	}
 }
 
