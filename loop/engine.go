@@ -36,9 +36,9 @@ type Engine struct {
 	control net.Conn       // the other end of the control connection
 	poller  poller
 
-	advanced  atomic.Int64  // nanoseconds, by Advance
-	goroutine atomic.Uint64 // the loop's goroutine
-	finishing atomic.Bool   // the next turn is the last
+	advanced  atomic.Int64   // nanoseconds, by Advance
+	goroutine atomic.Uintptr // the loop's goroutine
+	finishing atomic.Bool    // the next turn is the last
 
 	mu        sync.Mutex // guards what follows: it is asked from any goroutine
 	state     state
@@ -166,9 +166,9 @@ func (e *Engine) Rand() *rand.Rand { return e.rand }
 func (e *Engine) AtTurnEnd(f func()) { e.core.AtTurnEnd(f) }
 
 // OnLoop says whether the caller runs inside a callback of this loop. It costs
-// a few nanoseconds while the loop sleeps, and some microseconds otherwise.
+// a few nanoseconds.
 func (e *Engine) OnLoop() bool {
-	return e.core.Probe().Busy() && e.goroutine.Load() == goroutineID()
+	return e.core.Probe().Busy() && e.goroutine.Load() == goroutine()
 }
 
 // enter says that the caller is about to call gnet, which must not be stopped
@@ -204,7 +204,7 @@ type events struct {
 func (ev *events) OnOpen(gc gnet.Conn) ([]byte, gnet.Action) {
 	c, _ := gc.Context().(*conn)
 	if c == nil { // the control connection
-		ev.e.goroutine.Store(goroutineID())
+		ev.e.goroutine.Store(goroutine())
 		return nil, gnet.None
 	}
 	e := ev.e

@@ -132,7 +132,7 @@ func (e *Engine) end() {
 		_ = l.ln.Close()
 	}
 	if !started {
-		e.goroutine.Store(goroutineID())
+		e.goroutine.Store(goroutine())
 		e.finish()
 	} else {
 		// 2. Those on their way arrive, while the loop still turns.

@@ -115,11 +115,17 @@ func (w *Writer) publishSync(ctx context.Context, p *publish) error {
 	wt.state.Store(waitTurn)
 	p.wait = wt
 	w.put(p)
+	over := ctx.Done()
+	if over == nil { // it never ends, as most: to wait for one thing is cheaper
+		err := <-wt.outcome
+		waiters.Put(wt)
+		return err
+	}
 	select {
 	case err := <-wt.outcome:
 		waiters.Put(wt)
 		return err
-	case <-ctx.Done():
+	case <-over:
 		return w.abandon(wt, ctx.Err())
 	}
 }
