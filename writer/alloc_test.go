@@ -43,6 +43,28 @@ func TestWriter_AllocatesNothingPerPublish(t *testing.T) {
 	}
 }
 
+// A goroutine that publishes one message after the other finds the loop awake: to
+// wake it would cost two allocations.
+func TestWriter_SyncFindsTheLoopAwake(t *testing.T) {
+	if testing.Short() {
+		t.Skip("counts what a busy machine may change")
+	}
+	l, s := startReal(t)
+	w := mustRealWriter(t, l, s)
+	body := make([]byte, 200)
+	const n = 3000
+	round := func() {
+		for range n {
+			if err := w.PublishSync(t.Context(), "t", body); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got := testing.AllocsPerRun(3, round); got/n > 1.5 {
+		t.Errorf("%v allocations per publish", got/n)
+	}
+}
+
 // When the loop is closed without draining, what was sent is unknown, and
 // every done is called.
 func TestWriter_LoopIsClosed(t *testing.T) {

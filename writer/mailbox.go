@@ -114,6 +114,13 @@ var (
 	errClosed = notSent(ErrClosed)
 )
 
+// expect says that the loop is about to take, so that nobody need tell it.
+func (m *mailbox) expect() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.posted = true
+}
+
 // take gives everything that gathered to the caller, and spare to gather in.
 func (m *mailbox) take(spare []publish) []publish {
 	m.mu.Lock()

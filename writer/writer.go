@@ -42,6 +42,7 @@ type Writer struct {
 	outcomes   []outcome // of publishes that have ended, not yet reported
 	reported   int       // how many of outcomes are
 	reporting  bool
+	answered   int   // goroutines that got an outcome in this turn
 	scheduled  bool  // onTurnEnd will run
 	freed      int64 // publishes and bytes that have ended since the last release
 	freedBytes int64
