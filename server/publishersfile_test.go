@@ -64,7 +64,7 @@ func TestPublisher_Restart(t *testing.T) {
 // Nobody is remembered for longer than without a restart, and what they hold is
 // given back.
 func TestPublisher_RestartAndWindow(t *testing.T) {
-	w, token := remembering(t, Options{})
+	w, _ := remembering(t, Options{})
 	w.stop()
 	w.start(Options{})
 	if held := w.s.budget.used.Load(); len(w.s.publishers.all) != 1 || held < publisherCost+2*markCost {
@@ -77,7 +77,7 @@ func TestPublisher_RestartAndWindow(t *testing.T) {
 	}
 	w.stop()
 
-	w, token = remembering(t, Options{})
+	w, token := remembering(t, Options{})
 	w.stop()
 	w.l.sleep(publisherWindow)
 	w.start(Options{})
