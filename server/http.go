@@ -106,7 +106,7 @@ func newHTTPServer(s *Server, addr net.Addr) *httpServer {
 
 // handle makes routes those of h.
 func (h *httpServer) handle(routes ...[]*route) {
-	h.mux, h.limits, h.heavy = http.NewServeMux(), defaultHTTPLimits, make(chan struct{}, heavyAtOnce)
+	h.mux, h.limits, h.heavy = http.NewServeMux(), defaultHTTPLimits, make(chan struct{}, heavyAtOnce())
 	h.routes = slices.Concat(routes...)
 	for _, rt := range h.routes {
 		h.mux.HandleFunc(rt.method+" "+rt.path, func(w http.ResponseWriter, r *http.Request) {

@@ -1,10 +1,15 @@
 package server
 
-import "net/http"
+import (
+	"net/http"
+	"runtime"
+)
 
 // heavyAtOnce is how many replies that list everything are made at the same
-// time. Further requests wait.
-const heavyAtOnce = 4
+// time. Further requests wait. A processor is left to the loop: where replies keep
+// all of them busy it has to wait until one is taken away from a reply, for 10 ms or
+// 20, and with it everybody that it serves.
+func heavyAtOnce() int { return max(1, min(4, runtime.GOMAXPROCS(0)-1)) }
 
 // heavyWriter keeps a reply until it is whole, so that nobody who reads slowly
 // holds one of the few places in which such replies are made.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/client"
+	"github.com/nsqloop/nsqloop/loop"
 	"github.com/nsqloop/nsqloop/writer"
 )
 
@@ -177,4 +178,39 @@ func TestWriter_ShutdownReports(t *testing.T) {
 	if len(g.rs.names) != 11 {
 		t.Errorf("%d have ended, want 11", len(g.rs.names))
 	}
+}
+
+// Whoever has waited for the end has heard of everything before.
+func TestWriter_ShutdownReturnsBehindTheLastDone(t *testing.T) {
+	l, err := loop.New(loop.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	w, err := writer.New(l, writer.Options{NSQDs: []string{"127.0.0.1:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, goOn, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	w.Publish("t", []byte("x"), func(writer.Result) {
+		close(begun)
+		<-goOn
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond) // the first dial has failed
+	defer cancel()
+	go func() {
+		_ = w.Shutdown(ctx)
+		close(ended)
+	}()
+	<-begun
+	select {
+	case <-ended:
+		t.Error("Shutdown returns before done has")
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(goOn)
+	<-ended
 }

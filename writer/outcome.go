@@ -98,6 +98,9 @@ func (w *Writer) onTurnEnd() {
 	}
 	w.finishFlushes()
 	w.finishDraining()
+	if w.closed {
+		w.onConnClosed()
+	}
 	finished = true
 }
 

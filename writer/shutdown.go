@@ -144,8 +144,12 @@ func (w *Writer) close() {
 	w.atTurnEnd()
 }
 
-// onConnClosed notices when a closed writer has no connection left.
+// onConnClosed notices when a closed writer has no connection left, and no outcome
+// that it has not reported.
 func (w *Writer) onConnClosed() {
+	if w.reported < len(w.outcomes) {
+		return // onTurnEnd asks again
+	}
 	for _, c := range w.conns {
 		if c.client != nil {
 			return

@@ -242,8 +242,14 @@ func (m *model) down(n *node, began time.Time, how stepKind) {
 			}
 		}
 		for _, d := range m.messages {
-			if d.outcome == writer.Confirmed && d.node == n && (!d.endedAt.Before(lost) || x.doomed(d.endedAt)) {
+			late := !d.endedAt.Before(lost)
+			if d.outcome == writer.Confirmed && d.node == n && (late || x.doomed(d.endedAt)) {
 				d.outcome = writer.Unknown // it may be gone
+			}
+			if d.outcome == writer.NotSent && m.s.plan.disks && late {
+				// What is stored of a write that fails half way is cut off again,
+				// which is undone if that was not synced.
+				d.outcome = writer.Unknown
 			}
 		}
 		began = lost
@@ -456,6 +462,9 @@ func (m *model) checkDelivery(d *delivery, msg *reader.Message) {
 		// What follows holds for each copy by itself.
 	case l.finished != nil && !m.excused(l.finished):
 		m.fail("%s came again: it came at %v and was finished at %v, and nothing was broken then", name(), m.since(l.finished.at), m.since(l.finished.finish))
+	case x.id != (reader.MessageID{}) && x.id != msg.ID && p.disks && m.lostPowerAfter(l.node, x.at):
+		// It is what was stored of an earlier try whose write failed half way: that
+		// was cut off again, and nothing of it was synced.
 	case x.id != (reader.MessageID{}) && x.id != msg.ID:
 		m.fail("%s came with the id %s, and before with %s", name(), msg.ID, x.id)
 	case !x.stamp.IsZero() && !x.stamp.Equal(msg.Timestamp):

@@ -202,6 +202,9 @@ var wholeRegressions = []regression{
 	{1570, "a cursor file that could not be read for a moment counted as damaged"},
 	{8215079, "a channel whose fsync had failed was believed by the next process, and lost with the power"},
 	{8238515, "the same for a cursor file that was begun anew"},
+	{20106804, "an old cursor file went when the new one had been synced by a process that had not written it"},
+	{20286102, "what a power cut brought back of a write that had failed half way counted as not sent"},
+	{20313550, "the same for a publish that was tried again"},
 	{8007514, "a channel that damage took counted as there, before it was made again"},
 }
 

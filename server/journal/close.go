@@ -28,8 +28,10 @@ func (j *Journal) Sync() func() error {
 	names := j.newNames
 	j.newNames, j.unflushed = false, false
 	j.syncing.Add(1)
-	old := j.events.outdated
-	j.events.outdated = nil
+	var old []string
+	if !j.unproven { // or the one in use may yet prove to be lost
+		old, j.events.outdated = j.events.outdated, nil
+	}
 	fs := j.fs
 	return func() error {
 		defer j.syncing.Add(-1)

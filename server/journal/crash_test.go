@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/nsqloop/nsqloop/server/journal"
@@ -174,6 +175,45 @@ func TestSync_ThatFailedHasTheCursorFileWrittenAnew(t *testing.T) {
 		j = openDamaged(t, disk, 0, nil)
 		if all := j.Cursors(); len(all) != 1 || all[0].Name() != c.Name() || all[0].Depth() != 1 {
 			t.Fatalf("seed %d: after a power cut there are %d cursors, want the one with the message", seed, len(all))
+		}
+	}
+}
+
+// An old cursor file stays until a process has synced one that it has written itself:
+// a fsync of what another process has left may find nothing to do.
+func TestSync_OfWhatWasFoundKeepsTheOldCursorFile(t *testing.T) {
+	for seed := range uint64(40) {
+		disk := journaltest.New(rand.New(rand.NewPCG(seed, 1)))
+		j := openDamaged(t, disk, 0, nil)
+		c := j.CreateCursor("c", journal.CursorOptions{})
+		if err := errors.Join(j.WriteEvents(), j.Sync()()); err != nil {
+			t.Fatal(err)
+		}
+		disk.Fail(func(op, name string) error {
+			if op == "sync" && strings.Contains(name, "cursors") {
+				return journaltest.ErrInjected
+			}
+			return nil
+		})
+		for range 2 { // the second one is of a file that was begun anew
+			j.Append(1, 0, []byte("message"))
+			if err := errors.Join(j.Commit(), j.WriteEvents()); err != nil {
+				t.Fatal(err)
+			}
+			if err := j.Sync()(); err == nil {
+				t.Fatal("a fsync failed, and Sync says nothing of it")
+			}
+		}
+		disk.Fail(nil)
+		disk.Kill()
+		j = openDamaged(t, disk, 0, nil)
+		if err := j.Sync()(); err != nil {
+			t.Fatal(err)
+		}
+		disk.PowerCut(rand.New(rand.NewPCG(seed, 2)))
+		j = openDamaged(t, disk, 0, nil)
+		if all := j.Cursors(); len(all) != 1 || all[0].Name() != c.Name() {
+			t.Fatalf("seed %d: after a power cut there are %d cursors, want %q", seed, len(all), c.Name())
 		}
 	}
 }
