@@ -594,7 +594,7 @@ func (m *model) excused(f *delivery) bool {
 // after. The finish is written again when it can be, but a kill may come first.
 func (m *model) weakAt(n *node, at time.Time) bool {
 	for _, st := range m.s.plan.steps {
-		if (st.kind >= diskFull && st.kind <= everyFails || st.kind == otherFails || st.kind == slowDisk || st.kind == fileFails || st.kind == cursorSyncFails) && m.s.nodes[st.nsqd] == n {
+		if (st.kind >= diskFull && st.kind <= everyFails || st.kind == otherFails || st.kind == slowDisk || st.kind == fileFails || st.kind == cursorSyncFails || st.kind == cutFails) && m.s.nodes[st.nsqd] == n {
 			from := m.s.begin.Add(st.at)
 			if !at.Before(from.Add(-slack)) && at.Before(m.calmAtOr(m.now()).Add(slack)) {
 				return true

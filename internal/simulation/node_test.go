@@ -297,6 +297,8 @@ func (n *node) fails(st step) {
 		kinds := [...][2]string{{"write", "/cursors."}, {"create", "/cursors."}, {"rename", "/cursors."}, {"write", ".log"}, {"create", ".log"}, {"write", "/roster."}}
 		k := kinds[st.draw%uint64(len(kinds))]
 		n.failWith(k[0], k[1], st.last)
+	case cutFails:
+		n.failWith("truncate", ".log", st.last)
 	case cursorSyncFails:
 		in := "/cursors."
 		if st.draw%4 == 0 {

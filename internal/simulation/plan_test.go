@@ -194,6 +194,9 @@ const (
 	// What makeDrops adds.
 	cursorSyncFails // fsyncs of cursor files or of the roster, for a while; they drop what was not synced
 
+	// What makeUncut adds.
+	cutFails // nothing is cut off the files of messages, for a while
+
 	stepKinds
 )
 
@@ -202,7 +205,7 @@ func (k stepKind) String() string {
 		"power cut at", "stop", "nsqlookupd kill", "app kill", "app stop", "skew", "disk full", "write fails", "sync fails",
 		"every nth fails", "rot", "pause topic", "pause channel", "empty topic", "empty channel", "delete topic",
 		"delete channel", "set max in flight", "pause reader", "slow", "away", "deaden", "tombstone", "rewind", "slow disk",
-		"read fails", "other fails", "file fails", "cursor sync fails"}[k]
+		"read fails", "other fails", "file fails", "cursor sync fails", "cut fails"}[k]
 }
 
 // chance draws what a plan needs.
@@ -230,6 +233,7 @@ func makePlan(seed uint64) *plan {
 	p.makeFiles(filesChance(seed))
 	p.makeDrops(chance{rand.New(rand.NewPCG(seed, 0x64726f70))})
 	p.makeAsking(chance{rand.New(rand.NewPCG(seed, 0x61736b))})
+	p.makeUncut(chance{rand.New(rand.NewPCG(seed, 0x756e637574))})
 	return p
 }
 
@@ -503,4 +507,20 @@ func (p *plan) makeAsking(c chance) {
 			p.steps[i].kind = httpPublish
 		}
 	}
+}
+
+// makeUncut has some disks fill up on which nothing can be taken back either, and the
+// process killed meanwhile: the next one finds what was stored of what failed.
+func (p *plan) makeUncut(c chance) {
+	if !p.disks || !p.crashes || c.one(0.7) {
+		return
+	}
+	s := p.step(c, diskFull)
+	s.n, s.last = c.between(1, 40), c.seconds(0.2, 2)
+	cut, end := s, s
+	cut.kind = cutFails
+	end.kind, end.last = kill, s.last/10
+	end.at += time.Duration((0.3 + 0.6*c.Float64()) * float64(s.last))
+	p.steps = append(p.steps, s, cut, end)
+	slices.SortStableFunc(p.steps, func(a, b step) int { return cmp.Compare(a.at, b.at) })
 }

@@ -52,7 +52,7 @@ func (s *system) meet(st step) error {
 			n.loop.Skew(st.last)
 			s.tally.faults[skew]++
 		}
-	case diskFull, writeFails, syncFails, everyFails, slowDisk, readFails, otherFails, fileFails, cursorSyncFails:
+	case diskFull, writeFails, syncFails, everyFails, slowDisk, readFails, otherFails, fileFails, cursorSyncFails, cutFails:
 		s.tally.faults[st.kind]++
 		n.fails(st)
 	default:
