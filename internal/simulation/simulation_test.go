@@ -205,6 +205,7 @@ var wholeRegressions = []regression{
 	{20106804, "an old cursor file went when the new one had been synced by a process that had not written it"},
 	{20286102, "what a power cut brought back of a write that had failed half way counted as not sent"},
 	{20313550, "the same for a publish that was tried again"},
+	{30006459, "a file went at a start whose messages had been moved, which the disk did not know yet"},
 	{8007514, "a channel that damage took counted as there, before it was made again"},
 }
 

@@ -448,7 +448,9 @@ func (j *Journal) reclaim() {
 	}
 	tail := j.tailSegment()
 	j.settle()
-	free := func(s *segment) bool { return s.end <= low && s.refs == 0 && !s.moved && !j.retain.holds(s) }
+	free := func(s *segment) bool {
+		return s.end <= low && s.refs == 0 && !s.moved && !s.found && !j.retain.holds(s)
+	}
 	var gone []*segment
 	for _, s := range j.segments {
 		if s != tail && free(s) {

@@ -89,6 +89,9 @@ func Open(o Options) (*Journal, Recovery, error) {
 	j.review()
 	rec.Segments, rec.Corrupt = len(j.segments), j.corrupt
 	j.unproven = !j.neverSync && len(names) > 0
+	for _, s := range j.segments {
+		s.found = j.unproven
+	}
 	rec.Fresh = len(j.segments) == 0 && j.events.generation == 0
 	return j, rec, nil
 }

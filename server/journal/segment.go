@@ -15,6 +15,7 @@ type segment struct {
 	end   int64  // position behind its last record
 	refs  int    // outstanding messages, of all cursors, whose record is here
 	moved bool   // some of its records were copied to the tail: see stragglers.go
+	found bool   // by this process, which has not settled since
 	dense int    // refs with which it was found to be full of what is outstanding, 0 when it was not
 	file  File   // nil when closed
 

@@ -135,12 +135,13 @@ func (j *Journal) repoint(copies map[int64]place) {
 }
 
 // settle makes the copies of stragglers durable, so that the segments they
-// came from may go. It waits for the disk, which is why it is for the rare
-// case only.
+// came from may go. So it does with what an earlier process has written of them: no
+// message is in them as far as the system knows, which is not to say the disk. It
+// waits for that, which is why it is for these rare cases only.
 func (j *Journal) settle() {
 	var moved []*segment
 	for _, s := range j.segments {
-		if s.moved && s.refs == 0 {
+		if (s.moved || s.found) && s.refs == 0 {
 			moved = append(moved, s)
 		}
 	}
@@ -154,10 +155,16 @@ func (j *Journal) settle() {
 	for _, s := range moved {
 		s.moved = false
 	}
+	for _, s := range j.segments {
+		s.found = false
+	}
 }
 
 func (j *Journal) settleFiles() error {
 	if !j.volatile {
+		if j.unproven || j.syncFailed.Load() {
+			j.events.stale = true // see prove
+		}
 		if err := j.events.flush(j); err != nil {
 			return err
 		}
@@ -171,6 +178,7 @@ func (j *Journal) settleFiles() error {
 			continue
 		}
 		if err := f.Sync(); err != nil {
+			j.syncFailed.Store(true)
 			return fmt.Errorf("sync: %w", err)
 		}
 	}
