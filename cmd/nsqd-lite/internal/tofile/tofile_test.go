@@ -107,6 +107,7 @@ func TestArchiver_FinishesAfterSync(t *testing.T) {
 	w.a.Reopen()
 	w.unfinished(0)
 	s.Publish("t", "d")
+	testwait.Until(t, "the fourth line", func() bool { return slices.Contains(w.contents(), "t.box.day.log: a|b|c|d|") })
 	if err := w.stop(); err != nil {
 		t.Errorf("stop: %v", err)
 	}
