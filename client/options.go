@@ -47,9 +47,8 @@ type Options struct {
 	// nsqd does the same on its side after two. 1 s finds an nsqd that hangs
 	// within 2.5 s, costs the server 19 % of a core for each 10,000
 	// connections, and allows no handler that holds the loop for 2 s. 0 means
-	// 30 s, negative means none (which
-	// nsqd allows only to connections that do not subscribe). Nsqd takes
-	// 1 s to 60 s and refuses other values.
+	// 30 s, negative means none (which nsqd allows only to connections that do
+	// not subscribe). Nsqd takes 1 s to 60 s and refuses other values.
 	HeartbeatInterval time.Duration
 
 	// MsgTimeout is how long nsqd waits for the answer to a message before

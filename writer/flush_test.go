@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/nsqloop/nsqloop/client"
-	"github.com/nsqloop/nsqloop/loop"
 	"github.com/nsqloop/nsqloop/writer"
 )
 
@@ -182,14 +181,7 @@ func TestWriter_ShutdownReports(t *testing.T) {
 
 // Whoever has waited for the end has heard of everything before.
 func TestWriter_ShutdownReturnsBehindTheLastDone(t *testing.T) {
-	l, err := loop.New(loop.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l, _ := startReal(t)
 	w, err := writer.New(l, writer.Options{NSQDs: []string{"127.0.0.1:1"}})
 	if err != nil {
 		t.Fatal(err)
