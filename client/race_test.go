@@ -167,14 +167,7 @@ func TestDial_ClosedMeanwhile(t *testing.T) {
 // On real sockets: a dial that hangs is overtaken by the next one, and given up.
 func TestDial_IsOvertaken(t *testing.T) {
 	s := nsqtest.Start(t)
-	l, err := loop.New(loop.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := startLoop(t)
 	var dials atomic.Int32
 	gaveUp := make(chan error, 1)
 	o, err := client.Options{

@@ -11,6 +11,20 @@ import (
 	"github.com/nsqloop/nsqloop/server/nsqtest"
 )
 
+// startLoop starts a loop on real sockets, until the test is over.
+func startLoop(t *testing.T) *loop.Engine {
+	t.Helper()
+	l, err := loop.New(loop.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
 // Statement 178: an IPv6 address in brackets is dialled as it stands.
 func TestConn_OverIPv6(t *testing.T) {
 	if ln, err := net.Listen("tcp", "[::1]:0"); err != nil {
@@ -19,14 +33,7 @@ func TestConn_OverIPv6(t *testing.T) {
 		ln.Close()
 	}
 	s := nsqtest.Start(t, func(o *server.Options) { o.TCPAddress = "[::1]:0" })
-	l, err := loop.New(loop.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := l.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
+	l := startLoop(t)
 	o, err := client.Options{}.WithDefaults()
 	if err != nil {
 		t.Fatal(err)
