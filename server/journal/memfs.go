@@ -8,9 +8,10 @@ import (
 
 // memChunk is the unit in which a file in memory grows, in bytes. A file
 // shorter than one starts with memChunkMin and doubles, so that a thousand
-// small journals do not cost a chunk each.
+// small journals do not cost a chunk each. So does the chunk in which something
+// ends that is longer than one: a file may hold a large message and no more.
 const (
-	memChunk    = 256 << 10
+	memChunk    = 64 << 10
 	memChunkMin = 4 << 10
 )
 
@@ -75,8 +76,8 @@ func notExist(op, name string) error {
 	return &fs.PathError{Op: op, Path: name, Err: fs.ErrNotExist}
 }
 
-// memContent is what a file contains, in whole chunks, so that growing copies
-// nothing. Only the first may be shorter. What is in no chunk is a hole and
+// memContent is what a file contains, in chunks, so that growing copies next to
+// nothing. What is in no chunk, or behind the end of a short one, is a hole and
 // reads as zeroes; what a chunk holds beyond size is zero.
 type memContent struct {
 	chunks [][]byte
@@ -128,7 +129,7 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	for done := 0; done < len(p); {
 		i, at := chunkAt(off + int64(done))
 		end := min(memChunk, at+len(p)-done)
-		done += copy(f.c.chunk(i, end)[at:end], p[done:])
+		done += copy(f.c.chunk(i, end, len(p) >= memChunk)[at:end], p[done:])
 	}
 	if len(p) > 0 {
 		f.c.size = max(f.c.size, off+int64(len(p)))
@@ -185,8 +186,9 @@ func (f *memFile) check(op string, off int64) error {
 	return nil
 }
 
-// chunk returns chunk i with room for at least end bytes.
-func (c *memContent) chunk(i, end int) []byte {
+// chunk returns chunk i with room for at least end bytes, and not much more if it is
+// tight.
+func (c *memContent) chunk(i, end int, tight bool) []byte {
 	for len(c.chunks) <= i {
 		c.chunks = append(c.chunks, nil)
 	}
@@ -195,7 +197,7 @@ func (c *memContent) chunk(i, end int) []byte {
 		return chunk
 	}
 	size := memChunk
-	if i == 0 && len(c.chunks) == 1 {
+	if tight || i == 0 && len(c.chunks) == 1 {
 		for size = memChunkMin; size < end; {
 			size *= 2
 		}
