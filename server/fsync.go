@@ -188,6 +188,9 @@ func (f *fsync) finishJob(job *fsyncJob) {
 		f.s.larges.refuse(t, job.err) // a part of it may be among what was dropped
 	}
 	t.durable = max(t.durable, settled)
+	if job.err == nil && t.j.Dirty() {
+		f.s.turn.writeLater(t) // files may go that waited for it
+	}
 }
 
 // now forces t to the disk and waits, for the rare change that an operator

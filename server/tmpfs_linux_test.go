@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/internal/testwait"
 	"github.com/nsqloop/nsqloop/internal/wire"
 )
 
@@ -162,6 +163,55 @@ func TestTmpfs_FullAndFreeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantNoStrays(t, dir)
+}
+
+// A server that is started on a disk which its own messages have filled makes room
+// for itself when they are consumed.
+func TestTmpfs_StartsFullAndDrains(t *testing.T) {
+	dir := mountTmpfs(t, 6<<20)
+	o := Options{TCPAddress: "127.0.0.1:0", HTTPAddress: "127.0.0.1:0", DataPath: dir, MaxBytesPerFile: 1 << 20, SyncTimeout: 10 * time.Millisecond}
+	s, err := Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := dialRaw(t, s.TCPAddr().String(), wire.AppendSub(nil, "t", "c"))
+	if _, data, err := c.frame(); err != nil || string(data) != wire.OK {
+		t.Fatalf("SUB: %q, %v", data, err)
+	}
+	c.Close()
+	acked := fillUp(t, s.TCPAddr().String(), "m")
+	_ = s.Shutdown(t.Context()) // it says that not all could be written
+	if s, err = Start(o); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	c = dialRaw(t, s.TCPAddr().String(), wire.AppendRdy(wire.AppendSub(nil, "t", "c"), 10))
+	defer c.Close()
+	if err := c.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	for range acked {
+		kind, data, err := c.frame()
+		for ; err == nil && kind != wire.FrameMessage; kind, data, err = c.frame() {
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := wire.ReadMessage(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Write(wire.AppendFin(nil, m.ID)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	testwait.Until(t, "there is room again, by itself", func() bool {
+		return tryPublish(t, s.TCPAddr().String(), "other", "x") == nil && ping(t, s)
+	})
+	testwait.Until(t, "the segments are gone", func() bool {
+		all, err := filepath.Glob(filepath.Join(dir, "topic+t", "*.log"))
+		return err == nil && len(all) == 1
+	})
 }
 
 func ping(t *testing.T, s *Server) bool {

@@ -255,6 +255,13 @@ func TestClear_SaysWhatCannotBeRemoved(t *testing.T) {
 			}
 			j = opened(t, journal.Options{FS: o.FS, SegmentBytes: 64})
 			flush(t, j)
+			if left := segmentFiles(t, o.FS); len(left) != 2 {
+				t.Errorf("after a start %v are left, before it is known what the disk has", left)
+			}
+			if err := j.Sync()(); err != nil {
+				t.Fatal(err)
+			}
+			flush(t, j)
 			if left := segmentFiles(t, o.FS); len(left) != 1 {
 				t.Errorf("after a start %v are left, want the last", left)
 			}

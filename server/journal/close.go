@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
 	"slices"
 )
@@ -12,7 +13,8 @@ import (
 // while the journal goes on, but must have returned before the next one runs.
 // It returns the first error, after which nothing is known about the files.
 func (j *Journal) Sync() func() error {
-	if err := j.prove(); err != nil {
+	again, err := j.prove()
+	if err != nil {
 		j.syncing.Add(1)
 		return func() error { j.syncing.Add(-1); return fmt.Errorf("sync: %w", err) }
 	}
@@ -40,6 +42,9 @@ func (j *Journal) Sync() func() error {
 			if first == nil && err != nil {
 				first = fmt.Errorf("sync: %w", err)
 			}
+		}
+		if again != nil {
+			note(again())
 		}
 		for _, f := range files {
 			note(f.Sync())
@@ -69,23 +74,39 @@ func (j *Journal) Sync() func() error {
 // dropped when it failed no later fsync brings back, though it can be read as long
 // as the system keeps it in memory: also by the next process, which is told
 // nothing of the failure. Whoever was told of it must publish again, and the cursor
-// file, of which nobody was told, is written anew before anything is promised that
-// needs it.
-func (j *Journal) prove() error {
-	if j.syncFailed.Load() {
-		j.unproven = true
+// file, of which nobody was told, is written once more before anything is promised
+// that needs it: as it is, by again, which is for the goroutine that syncs; or anew,
+// if it was this process that was told.
+func (j *Journal) prove() (again func() error, err error) {
+	failed := j.syncFailed.Load()
+	if !failed && !j.unproven {
+		return nil, nil
 	}
-	if !j.unproven {
-		return nil
-	}
-	promises := j.unflushed || j.syncFailed.Load()
-	if promises && !j.volatile {
-		j.events.stale = true
-		if err := j.events.flush(j); err != nil {
-			return err
+	l := &j.events
+	promises := j.unflushed || failed || j.awaited
+	if promises && (failed || l.stale) && !j.volatile {
+		l.stale = true
+		if err := l.flush(j); err != nil {
+			j.unproven = true
+			return nil, err
 		}
 	}
 	j.syncFailed.Store(false)
+	if err := j.openAll(); err != nil {
+		j.unproven = true
+		return nil, err
+	}
+	if promises && l.found > 0 {
+		again = writeAgain(l.file, l.found, l.foundSum)
+		l.found = 0
+	}
+	j.unproven, j.newNames = !promises, true
+	j.awaited = j.awaited && !promises
+	return again, nil
+}
+
+// openAll opens all files, for a Sync.
+func (j *Journal) openAll() error {
 	tail := j.tailSegment()
 	for _, s := range j.segments {
 		if s == tail {
@@ -110,9 +131,37 @@ func (j *Journal) prove() error {
 		}
 		l.file = f
 	}
-	j.unproven, j.newNames = !promises, true
 	return nil
 }
+
+// writeAgain returns the work that writes the first n bytes of a file where they are,
+// so that the next fsync has something to do: it does nothing for what the system
+// believes to be on the disk. sum is their checksum when they were read. If they are
+// not the same any more the system has forgotten what the disk had dropped.
+func writeAgain(f File, n int64, sum uint32) func() error {
+	return func() error {
+		b := make([]byte, min(n, againBytes))
+		var got uint32
+		for off := int64(0); off < n; {
+			piece := b[:min(n-off, int64(len(b)))]
+			if _, err := f.ReadAt(piece, off); err != nil {
+				return fmt.Errorf("read cursor file again: %w", err)
+			}
+			got = crc32.Update(got, castagnoli, piece)
+			if _, err := f.WriteAt(piece, off); err != nil {
+				return fmt.Errorf("write cursor file again: %w", err)
+			}
+			off += int64(len(piece))
+		}
+		if got != sum {
+			return errors.New("the cursor file is not what it was at the start: the disk had not kept it")
+		}
+		return nil
+	}
+}
+
+// againBytes is how much of a file is written again in one step.
+const againBytes = 256 << 10
 
 // Idle closes the files and gives memory back; both return by themselves when
 // they are needed. It is for journals that had nothing to do for a while.

@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"bytes"
 	"errors"
 	"flag"
 	"fmt"
@@ -247,5 +248,133 @@ func TestRemove_CutShortBringsNothingBack(t *testing.T) {
 		if n := j.CreateCursor("new", journal.CursorOptions{}).Depth(); n != 0 {
 			t.Fatalf("seed %d: %d finished messages came back", seed, n)
 		}
+	}
+}
+
+// outstanding is a journal with many messages in flight, of which a process that was
+// killed has left what is known of them.
+func outstanding(t *testing.T, disk *journaltest.Disk, n int) *journal.Journal {
+	t.Helper()
+	j := openDamaged(t, disk, 0, nil)
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	for range n {
+		j.Append(1, 0, []byte("message"))
+	}
+	if err := j.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	for range n {
+		var d journal.Delivery
+		if ok, err := c.Next(1, 2, 1, &d); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	if err := j.WriteEvents(); err != nil {
+		t.Fatal(err)
+	}
+	disk.Kill()
+	j = openDamaged(t, disk, 0, nil)
+	j.Append(1, 0, []byte("message"))
+	if err := errors.Join(j.Commit(), j.WriteEvents()); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// What an earlier process has left of the cursor file is written once more by whoever
+// syncs. It may be long: the caller of Sync does not wait for it.
+func TestSync_WritesWhatWasFoundOffTheCaller(t *testing.T) {
+	disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+	j := outstanding(t, disk, 1000)
+	name := cursorFile(t, disk)
+	before := disk.Content(name)
+	wrote := 0
+	disk.Fail(func(op, name string) error {
+		if op == "write" || op == "create" {
+			wrote++
+		}
+		return nil
+	})
+	sync := j.Sync()
+	if wrote > 0 {
+		t.Errorf("Sync has written %d times before its work begins", wrote)
+	}
+	if err := sync(); err != nil {
+		t.Fatal(err)
+	}
+	if wrote == 0 {
+		t.Error("nothing was written again, so the fsync had nothing to do")
+	}
+	if got := disk.Content(name); !bytes.Equal(got, before) || cursorFile(t, disk) != name {
+		t.Error("the cursor file has changed")
+	}
+	wrote = 0
+	j.Append(1, 0, []byte("message"))
+	if err := errors.Join(j.Commit(), j.Sync()()); err != nil {
+		t.Fatal(err)
+	}
+	if wrote != 1 { // the message
+		t.Errorf("the next Sync has it written again: %d writes", wrote)
+	}
+}
+
+// What the system had of a cursor file may be gone when it is to be written again,
+// because the disk had dropped it. That Sync fails, and the next one writes it anew.
+func TestSync_WhatWasFoundAndIsForgotten(t *testing.T) {
+	disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+	j := outstanding(t, disk, 1000)
+	disk.ZeroPage(cursorFile(t, disk), 0)
+	if err := j.Sync()(); err == nil || !strings.Contains(err.Error(), "cursor file") {
+		t.Fatalf("the cursor file is not what it was, and Sync says %v", err)
+	}
+	if err := j.Sync()(); err != nil {
+		t.Fatal(err)
+	}
+	disk.PowerCut(rand.New(rand.NewPCG(1, 2)))
+	j = openDamaged(t, disk, 0, nil)
+	if all := j.Cursors(); len(all) != 1 || all[0].Depth() != 1001 {
+		t.Fatalf("after a power cut there are %d cursors, want the one with 1001 messages", len(all))
+	}
+}
+
+// Segments that were found finished go on a disk that is full, too: what has to be
+// proven first takes no room.
+func TestSettle_OnAFullDisk(t *testing.T) {
+	disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+	j := openDamaged(t, disk, 64, nil)
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	for range 6 {
+		j.Append(1, 0, bytes.Repeat([]byte("x"), 64))
+		if err := j.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(j.WriteEvents(), j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	disk.SetCapacity(disk.Bytes())
+	j = openDamaged(t, disk, 64, nil)
+	c = j.Cursors()[0]
+	for range 6 {
+		var d journal.Delivery
+		if ok, err := c.Next(1, 2, 1, &d); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if err := c.Finish(d.Seq, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := j.WriteEvents(); err == nil {
+		t.Fatal("the disk is not full")
+	}
+	if err := j.Sync()(); err != nil {
+		t.Fatal(err)
+	}
+	_ = j.WriteEvents() // there was no room before the segments went
+	if n := len(segmentFiles(t, disk.Dir("t"))); n != 1 {
+		t.Errorf("%d segments are left, want 1", n)
+	}
+	if err := j.WriteEvents(); err != nil {
+		t.Errorf("there is room again: %v", err)
 	}
 }

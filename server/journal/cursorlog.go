@@ -69,6 +69,8 @@ type eventLog struct {
 	file       File
 	generation uint64
 	size       int64 // of the file
+	found      int64 // what is at its beginning since before Open, and has not been synced since
+	foundSum   uint32
 	snapshot   int64 // size of the snapshot it began with
 	buf        []byte
 	dirty      []*Cursor  // cursors with something to stage
@@ -455,7 +457,7 @@ func (l *eventLog) succeed(j *Journal, f File, size int64) {
 	if l.generation != 0 {
 		l.outdated = append(l.outdated, cursorName(l.generation))
 	}
-	l.file, l.stale, l.notBefore = f, false, 0
+	l.file, l.stale, l.notBefore, l.found = f, false, 0, 0
 	l.generation++
 	l.size, l.snapshot = size, size
 	l.written(j)

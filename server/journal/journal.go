@@ -95,6 +95,7 @@ type Journal struct {
 	uncut    bool       // the tail segment holds refused bytes behind its end
 	spill    spill
 	unproven bool // an earlier process may have left what is not synced
+	awaited  bool // segments can go once that is proven to be there
 
 	syncFailed atomic.Bool // the last Sync did, so the next begins from scratch
 

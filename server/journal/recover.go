@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"slices"
@@ -255,6 +256,7 @@ func (j *Journal) readCursorFile(generation uint64, p *replay, rec *Recovery) (u
 		return false, nil
 	}
 	j.events.size, j.events.snapshot = int64(at), int64(at)
+	j.events.found, j.events.foundSum = int64(at), crc32.Checksum(b[:at], castagnoli)
 	if at != len(b) {
 		// The last write was cut off, which is ordinary, or there is damage.
 		j.events.stale = true

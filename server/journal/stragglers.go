@@ -134,37 +134,44 @@ func (j *Journal) repoint(copies map[int64]place) {
 	}
 }
 
-// settle makes the copies of stragglers durable, so that the segments they
-// came from may go. So it does with what an earlier process has written of them: no
-// message is in them as far as the system knows, which is not to say the disk. It
-// waits for that, which is why it is for these rare cases only.
+// settle sees to it that segments may go of which an earlier process, or the file
+// system, may know otherwise than the disk.
+//
+// Those that Open found may go once what it found is proven to be on the disk: where
+// their messages are now may be known from there alone. The next Sync does that.
+// Those whose stragglers were copied may go once it is sure that this is known, which
+// is waited for here: it is rare.
 func (j *Journal) settle() {
-	var moved []*segment
+	var found, moved bool
 	for _, s := range j.segments {
-		if (s.moved || s.found) && s.refs == 0 {
-			moved = append(moved, s)
+		if s.refs == 0 {
+			found, moved = found || s.found, moved || s.moved
 		}
 	}
-	if len(moved) == 0 || j.tail != j.end || j.syncing.Load() != 0 {
+	switch {
+	case !found && !moved:
+		return
+	case j.unproven || j.syncFailed.Load() || j.syncing.Load() != 0:
+		j.awaited, j.reclaimable = true, true // when it has been done
+		return
+	}
+	for _, s := range j.segments {
+		s.found = false
+	}
+	if !moved || j.tail != j.end {
 		return
 	}
 	if err := j.settleFiles(); err != nil {
 		j.report(slog.LevelWarn, "settle copied stragglers", "err", err)
 		return
 	}
-	for _, s := range moved {
-		s.moved = false
-	}
 	for _, s := range j.segments {
-		s.found = false
+		s.moved = s.moved && s.refs > 0
 	}
 }
 
 func (j *Journal) settleFiles() error {
 	if !j.volatile {
-		if j.unproven || j.syncFailed.Load() {
-			j.events.stale = true // see prove
-		}
 		if err := j.events.flush(j); err != nil {
 			return err
 		}
