@@ -95,7 +95,7 @@ func damageable(t *testing.T, dir string) *journaltest.Disk {
 	w.sleep(2 * time.Second)
 	put(150, 200)
 	w.s.metadata.write()
-	w.sleep(0)
+	w.sleep(trailDelay) // what was published last is only now missed wherever it is cut off
 	d.Kill()
 	w.kill()
 	return d
@@ -120,16 +120,6 @@ func recordsOf(b []byte) (all []recordAt) {
 		at = to
 	}
 	return all
-}
-
-// between reports whether no record goes across a place.
-func between(records []recordAt, at int64) bool {
-	for _, r := range records {
-		if r.from < at && at < r.to {
-			return false
-		}
-	}
-	return len(records) > 0
 }
 
 // takeEverything takes what each channel of a server has, deferred messages
@@ -230,7 +220,7 @@ func TestDamage_AnywhereInTheDataPath(t *testing.T) {
 			}
 		}
 	}
-	lost, hitCases, harmless, silent := 0, 0, 0, 0
+	lost, hitCases, harmless := 0, 0, 0
 	for seed := range uint64(*damageCases) {
 		dice := rand.New(rand.NewPCG(seed, 3))
 		d := whole.Clone(dice)
@@ -276,10 +266,6 @@ func TestDamage_AnywhereInTheDataPath(t *testing.T) {
 			counted += tp.j.Corrupt()
 		}
 		torn := strings.Contains(strings.Join(log.lines, "\n"), "cut off")
-		if how == "cut" && len(log.lines) == 0 && between(before[path], from) {
-			silent++
-			continue // a file that ends with a record looks as if it had never been longer
-		}
 		switch {
 		case len(gone) == 0:
 			harmless++
@@ -300,8 +286,8 @@ func TestDamage_AnywhereInTheDataPath(t *testing.T) {
 			t.Fatal("seeds replay")
 		}
 	}
-	t.Logf("%d cases, all started: %d lost nothing, %d lost %d messages, each hit itself, and said so; %d ended between two records, behind what was known of the file",
-		*damageCases, harmless, hitCases, lost, silent)
+	t.Logf("%d cases, all started: %d lost nothing, %d lost %d messages, each hit itself, and said so",
+		*damageCases, harmless, hitCases, lost)
 }
 
 // Channels that a journal has lost come back from the list of topics, with all

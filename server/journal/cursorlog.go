@@ -35,11 +35,6 @@ const (
 	// written. Beyond it they are dropped, and a snapshot takes their place.
 	eventsKept = 1 << 20
 
-	// blockEvery is how far the journal grows before a block is written even
-	// if nothing has happened to messages, so that opening after a crash need
-	// not read much more than this.
-	blockEvery = 16 << 20
-
 	// bufferKept bounds the memory that is kept for the next block.
 	bufferKept = 64 << 10
 )
@@ -79,7 +74,7 @@ type eventLog struct {
 	failed     error      // what the last write came to
 	outdated   []string   // files that may go after the next Sync
 	frontDirty bool       // the frontier moved, and no durable cursor's events tell
-	due        bool       // a block is wanted even without an event
+	due        bool       // a block is wanted even without an event: it says where the journal ends
 	blockEnd   int64      // the journal's end in the last block
 	block      []byte     // what write makes its blocks in
 	next       *successor // the next generation, while it is being written
@@ -284,9 +279,6 @@ func (l *eventLog) setFront(j *Journal) {
 func (l *eventLog) frontMoved(j *Journal) {
 	if !j.volatile && !j.durableCursors() {
 		l.frontDirty = true
-	}
-	if !j.volatile && j.end.pos-l.blockEnd >= blockEvery {
-		l.due = true
 	}
 }
 

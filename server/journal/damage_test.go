@@ -697,3 +697,39 @@ func writeByte(t testing.TB, disk *journaltest.Disk, path string, at int, b byte
 		t.Fatal(err)
 	}
 }
+
+// Where the journal ends is written with the next events, also if nothing has happened
+// to messages: what is cut off a file between two records is missed.
+func TestOpen_MissesWhatIsCutOffBetweenRecords(t *testing.T) {
+	for _, noted := range []bool{false, true} {
+		disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+		j := openDamaged(t, disk, 0, nil)
+		j.CreateCursor("c", journal.CursorOptions{})
+		if err := j.WriteEvents(); err != nil {
+			t.Fatal(err)
+		}
+		var sizes []int64
+		for i := range 3 {
+			j.Append(int64(i), 0, fmt.Appendf(nil, "message %08d", i))
+			if err := j.Commit(); err != nil {
+				t.Fatal(err)
+			}
+			sizes = append(sizes, int64(len(disk.Content(segments(disk)[0]))))
+		}
+		if !j.Dirty() {
+			t.Error("nothing is to be written, though the log does not know the end")
+		}
+		if noted {
+			if err := j.WriteEvents(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		disk.Kill()
+		disk.Cut(segments(disk)[0], sizes[0])
+		j = openDamaged(t, disk, 0, nil)
+		takeAll(t, j, j.Cursors()[0])
+		if want := map[bool]int64{false: 0, true: 2}[noted]; j.Corrupt() != want {
+			t.Errorf("%d messages are missed, want %d", j.Corrupt(), want)
+		}
+	}
+}

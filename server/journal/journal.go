@@ -173,6 +173,9 @@ func (j *Journal) Commit() error {
 	j.end = j.tail
 	j.tailSegment().end = j.end.pos
 	j.unflushed = true
+	// What is cut off a file behind the end that the log knows looks as if it had
+	// never been there.
+	j.events.due = !j.volatile
 	j.events.deferrals(j, from)
 	if len(j.shared) > 0 {
 		j.advanceShared()
