@@ -26,11 +26,12 @@ func (h *httpServer) publishRoutes() []*route {
 	}
 }
 
-// bodies are the buffers of request bodies. Large ones are left to the
-// collector, so that one big publish does not stay in memory for ever.
+// bodies are the buffers of request bodies, until the collector has found them
+// unused twice: to make a large one anew for each request, and to clear it, takes
+// longer than what is done with it. Very large ones are left to the collector at once.
 var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-const bodyKept = 1 << 20 // bytes; the default of --max-msg-size
+const bodyKept = 8 << 20 // bytes: what a body of the default of --max-body-size grows to
 
 // budgeted reads a request's body within what all bodies together may occupy:
 // many peers that each send a little less than the limit, slowly, must not add
