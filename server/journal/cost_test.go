@@ -1,6 +1,7 @@
 package journal_test
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"runtime"
@@ -138,6 +139,31 @@ func TestIdle_HoldsNoFileAndLittleMemory(t *testing.T) {
 	t.Logf("an idle journal with a cursor that had 50 messages in flight: %d bytes", each)
 	if each > 2<<10 {
 		t.Errorf("an idle journal holds %d bytes", each)
+	}
+	runtime.KeepAlive(journals)
+}
+
+// Nobody is about to read what a journal without a cursor has committed: of ten
+// thousand such topics none keeps a buffer.
+func TestCommit_HoldsLittleMemoryWithoutACursor(t *testing.T) {
+	const many = 200
+	journals := make([]*journal.Journal, many)
+	var blocks journal.Blocks
+	var before, after runtime.MemStats
+	root := t.TempDir()
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range journals {
+		journals[i] = opened(t, journal.Options{FS: journal.OSDir(filepath.Join(root, fmt.Sprint(i))), Blocks: &blocks})
+		journals[i].Append(1, 0, make([]byte, 20))
+		if err := errors.Join(journals[i].Commit(), journals[i].WriteEvents()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / many; each > 4<<10 {
+		t.Errorf("a journal that was published to holds %d bytes", each)
 	}
 	runtime.KeepAlive(journals)
 }

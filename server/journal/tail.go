@@ -97,10 +97,11 @@ func (j *Journal) inMemory(pos int64) []byte {
 }
 
 // trim gives back the blocks that nobody is about to read: all but the last
-// few committed ones, or all of them when every cursor has caught up.
+// few committed ones, or all of them when every cursor has caught up, or there is
+// none.
 func (j *Journal) trim() {
 	keep := tailKeep
-	if j.behind == 0 && j.follows() {
+	if j.behind == 0 && j.follows() || len(j.cursors) == 0 {
 		keep = 0
 	}
 	j.dropBlocks(j.end.pos, keep)
