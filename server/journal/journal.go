@@ -88,6 +88,7 @@ type Journal struct {
 	detained bool
 
 	blocks   []block // the last records, oldest first
+	busy     bool    // the last Commit had more than a small block, so the next begins with a large one: one write instead of two
 	segments []*segment
 	reading  []*segment // the sealed segments that are open, the one opened last at the end
 	unsynced []File     // files that were sealed since the last Sync
@@ -170,6 +171,7 @@ func (j *Journal) Commit() error {
 	}
 	j.spill = spill{}
 	from := j.end
+	j.busy = j.tail.pos-from.pos > smallBlock
 	j.end = j.tail
 	j.tailSegment().end = j.end.pos
 	j.unflushed = true

@@ -73,7 +73,7 @@ func (b *block) end() int64 { return b.start + int64(len(b.buf)) }
 func (j *Journal) reserve(n int) []byte {
 	last := len(j.blocks) - 1
 	if last < 0 || cap(j.blocks[last].buf)-len(j.blocks[last].buf) < n {
-		j.blocks = append(j.blocks, block{start: j.tail.pos, buf: j.pool.take(n, last >= 0)})
+		j.blocks = append(j.blocks, block{start: j.tail.pos, buf: j.pool.take(n, last >= 0 || j.busy)})
 		last++
 	}
 	b := &j.blocks[last]
