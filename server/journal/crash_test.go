@@ -342,7 +342,7 @@ func TestSync_WhatWasFoundAndIsForgotten(t *testing.T) {
 func TestSettle_OnAFullDisk(t *testing.T) {
 	disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
 	j := openDamaged(t, disk, 64, nil)
-	c := j.CreateCursor("c", journal.CursorOptions{})
+	j.CreateCursor("c", journal.CursorOptions{})
 	for range 6 {
 		j.Append(1, 0, bytes.Repeat([]byte("x"), 64))
 		if err := j.Commit(); err != nil {
@@ -354,7 +354,7 @@ func TestSettle_OnAFullDisk(t *testing.T) {
 	}
 	disk.SetCapacity(disk.Bytes())
 	j = openDamaged(t, disk, 64, nil)
-	c = j.Cursors()[0]
+	c := j.Cursors()[0]
 	for range 6 {
 		var d journal.Delivery
 		if ok, err := c.Next(1, 2, 1, &d); !ok || err != nil {
