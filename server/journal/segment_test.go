@@ -152,6 +152,60 @@ func TestSegment_StragglersDoNotPinMany(t *testing.T) {
 	}
 }
 
+// Where stragglers were copied to may be known to the system alone, if the disk has
+// dropped what says so. The next process, which can read it, leaves the files that they
+// came from until it has made sure.
+func TestSegment_StragglersOfWhichTheDiskDoesNotKnow(t *testing.T) {
+	for seed := range uint64(20) {
+		disk := journaltest.New(rand.New(rand.NewPCG(seed, 1)))
+		begin := func() *journal.Journal {
+			return opened(t, journal.Options{FS: disk.Dir("t"), SegmentBytes: 4 << 10})
+		}
+		j := begin()
+		c := j.CreateCursor("c", journal.CursorOptions{})
+		var kept []uint64
+		for i := range 400 {
+			if i == 100 { // from now on the disk keeps nothing of the cursor file
+				if err := j.Sync()(); err != nil {
+					t.Fatal(err)
+				}
+				disk.Fail(cursorsFail("sync"))
+			}
+			put(t, j, 100, 0)
+			d := next(t, c, 1, 100)
+			if i%40 == 0 {
+				kept = append(kept, d.Seq)
+			} else if err := c.Finish(d.Seq, 1); err != nil {
+				t.Fatal(err)
+			}
+			flush(t, j)
+		}
+		if err := j.Sync()(); err == nil {
+			t.Fatal("the disk keeps the cursor file")
+		}
+		disk.Kill()
+		j = begin()
+		flush(t, j)
+		disk.PowerCut(rand.New(rand.NewPCG(seed, 2)))
+		j = begin()
+		there := map[uint64]bool{}
+		for c := j.Cursors()[0]; c.Depth() > 0; {
+			var d journal.Delivery
+			if ok, err := c.Next(1, 100, 1, &d); err != nil {
+				t.Fatal(err)
+			} else if !ok {
+				break
+			}
+			there[d.Seq] = true
+		}
+		for _, seq := range kept {
+			if seq < kept[0]+100 && !there[seq] { // what was published later was never synced
+				t.Errorf("seed %d: message %d, which was synced and not finished, is gone", seed, seq)
+			}
+		}
+	}
+}
+
 // TestSegment_FullOnesAreNotCopied: messages that are all in flight stay where
 // they are, in files and in memory, until most of them are finished.
 func TestSegment_FullOnesAreNotCopied(t *testing.T) {
