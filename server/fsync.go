@@ -110,12 +110,8 @@ func (f *fsync) take() []fsyncJob {
 		if t.deleted || t.syncing {
 			continue // two fsyncs of one journal must not overlap
 		}
-		if sync := t.j.Sync(); sync != nil {
-			t.syncing = true
-			jobs = append(jobs, fsyncJob{t: t, generation: t.generation, sync: sync})
-		} else if !t.syncing {
-			t.durable = t.generation
-		}
+		t.syncing = true
+		jobs = append(jobs, fsyncJob{t: t, generation: t.generation, sync: t.j.Sync()})
 	}
 	clear(f.topics)
 	f.topics = f.topics[:0]
@@ -200,18 +196,18 @@ func (f *fsync) now(t *topic) error {
 	if !t.onDisk || t.syncing {
 		return nil
 	}
-	var err error
 	if f.path || f.pathing {
-		err = f.s.path.sync()
-		f.path = err != nil
-	}
-	if err == nil {
-		if sync := t.j.Sync(); sync != nil {
-			err = sync()
+		err := f.s.path.sync()
+		if f.path = err != nil; f.path {
+			f.s.noteWrite(err)
+			return err
 		}
 	}
+	err := t.j.Sync()()
 	if err != nil {
-		f.s.noteWrite(err)
+		// Among what the disk may have dropped are messages that wait for a round.
+		f.finishJob(&fsyncJob{t: t, generation: t.generation, err: err})
+		f.s.turn.schedule()
 	}
 	return err
 }

@@ -31,6 +31,10 @@ func (r *retain) sweep() {
 		if t.onDisk && t.j.Segments() > 1 {
 			t.j.Prune(now)
 			r.s.idle.use(t) // that may have opened a file
+			if t.j.AwaitsSync() {
+				r.s.fsync.cover(t, true)
+				r.s.turn.schedule()
+			}
 		}
 	}
 	r.timer.Reset(retainEvery)

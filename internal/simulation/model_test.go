@@ -502,7 +502,7 @@ func (m *model) shouldRest(d *delivery) bool {
 	x := m.of(d.place.node)
 	ch, t := x.channel(d.m.topic, d.place.channel), x.channel(d.m.topic, "")
 	sure := func(c *channelModel) bool {
-		return c.held && !x.rotted[d.m.topic].After(c.heldAt) && !m.lostPowerAfter(d.place.node, c.heldAt)
+		return c.held && x.rotted[d.m.topic].Before(c.heldAt) && !m.lostPowerAfter(d.place.node, c.heldAt)
 	}
 	// A Reader may have had it in hand since before, for as long as it may.
 	late := m.s.plan.msgTimeout + slack

@@ -13,6 +13,9 @@ import (
 // while the journal goes on, but must have returned before the next one runs.
 // It returns the first error, after which nothing is known about the files.
 func (j *Journal) Sync() func() error {
+	j.syncs++
+	number, doubt := j.syncs, j.doubt
+	j.doubt = nil
 	again, err := j.prove()
 	if err != nil {
 		j.syncing.Add(1)
@@ -43,6 +46,7 @@ func (j *Journal) Sync() func() error {
 				first = fmt.Errorf("sync: %w", err)
 			}
 		}
+		note(doubt)
 		if again != nil {
 			note(again())
 		}
@@ -58,6 +62,7 @@ func (j *Journal) Sync() func() error {
 		if first != nil {
 			j.syncFailed.Store(true)
 		} else {
+			j.synced.Store(number)
 			// Only now is the new cursor file sure to be there after a loss
 			// of power, so only now may the old one go. What stays is found
 			// by the next Open.
@@ -83,7 +88,7 @@ func (j *Journal) prove() (again func() error, err error) {
 		return nil, nil
 	}
 	l := &j.events
-	promises := j.unflushed || failed || j.awaited
+	promises := j.unflushed || failed || j.awaited > 0
 	if promises && (failed || l.stale) && !j.volatile {
 		l.stale = true
 		if err := l.flush(j); err != nil {
@@ -101,36 +106,50 @@ func (j *Journal) prove() (again func() error, err error) {
 		l.found = 0
 	}
 	j.unproven, j.newNames = !promises, true
-	j.awaited = j.awaited && !promises
 	return again, nil
 }
 
 // openAll opens all files, for a Sync.
 func (j *Journal) openAll() error {
-	tail := j.tailSegment()
-	for _, s := range j.segments {
-		if s == tail {
-			if _, err := j.open(s); err != nil {
+	if s := j.tailSegment(); s != nil {
+		if _, err := j.open(s); err != nil {
+			return err
+		}
+	}
+	if l := &j.events; l.file == nil && l.size > 0 {
+		f, err := j.fs.Open(cursorName(l.generation), false)
+		switch {
+		case err == nil:
+			l.file = f
+		case errors.Is(err, fs.ErrNotExist):
+			l.taken(j)
+			if err := l.flush(j); err != nil {
 				return err
 			}
-			break
+		default:
+			return fmt.Errorf("open cursor file: %w", err)
 		}
+	}
+	return j.openSealed()
+}
+
+// openSealed opens the sealed segments, all or none.
+func (j *Journal) openSealed() error {
+	var files []File
+	for _, s := range j.segments[:max(len(j.segments)-1, 0)] {
 		f, err := j.fs.Open(s.name(), false)
 		if j.isGone(err) {
 			continue
 		}
 		if err != nil {
+			for _, f := range files {
+				_ = f.Close()
+			}
 			return fmt.Errorf("open segment %s: %w", s.name(), err)
 		}
-		j.unsynced = append(j.unsynced, f)
+		files = append(files, f)
 	}
-	if l := &j.events; l.file == nil && l.size > 0 {
-		f, err := j.fs.Open(cursorName(l.generation), false)
-		if err != nil {
-			return fmt.Errorf("open cursor file: %w", err)
-		}
-		l.file = f
-	}
+	j.unsynced = append(j.unsynced, files...)
 	return nil
 }
 

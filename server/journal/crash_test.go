@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/nsqloop/nsqloop/server/journal"
@@ -376,5 +377,104 @@ func TestSettle_OnAFullDisk(t *testing.T) {
 	}
 	if err := j.WriteEvents(); err != nil {
 		t.Errorf("there is room again: %v", err)
+	}
+}
+
+// A fsync that fails while events are written may take with it what was committed
+// before: the next Sync, for which that waits, says so.
+func TestSync_TellsOfAFsyncThatFailedBeforeIt(t *testing.T) {
+	disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+	j := openDamaged(t, disk, 4<<10, nil)
+	c := j.CreateCursor("c", journal.CursorOptions{})
+	failed := false
+	disk.Fail(func(op, name string) error {
+		if op == "sync" && strings.HasSuffix(name, ".log") {
+			failed = true
+			return syscall.EIO
+		}
+		return nil
+	})
+	for i := 0; !failed; i++ { // until stragglers are copied
+		if i == 1000 {
+			t.Fatal("nothing is synced while events are written")
+		}
+		put(t, j, 100, 0)
+		d := next(t, c, 1, 100)
+		if i%40 != 0 {
+			if err := c.Finish(d.Seq, 1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		flush(t, j)
+	}
+	disk.Fail(nil)
+	if err := j.Sync()(); !errors.Is(err, syscall.EIO) {
+		t.Errorf("Sync says %v", err)
+	}
+	if err := j.Sync()(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A Sync that cannot open all files leaves none of them open.
+func TestSync_ThatCannotOpenAllHoldsNone(t *testing.T) {
+	disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+	dir := &counted{FS: disk.Dir("t")}
+	begin := func() *journal.Journal { return opened(t, journal.Options{FS: dir, SegmentBytes: 64}) }
+	j := begin()
+	j.CreateCursor("c", journal.CursorOptions{})
+	for range 6 {
+		put(t, j, 100, 0)
+	}
+	flush(t, j)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j = begin()
+	put(t, j, 100, 0)
+	flush(t, j)
+	names := segmentFiles(t, dir)
+	disk.Fail(func(op, name string) error {
+		if op == "open" && strings.HasSuffix(name, names[len(names)-2]) {
+			return syscall.EMFILE
+		}
+		return nil
+	})
+	open := 0
+	for i := range 4 {
+		if err := j.Sync()(); !errors.Is(err, syscall.EMFILE) {
+			t.Fatalf("a segment cannot be opened, and Sync says %v", err)
+		}
+		if i > 0 && dir.open != open {
+			t.Errorf("%d files are open, %d were before", dir.open, open)
+		}
+		open = dir.open
+	}
+	disk.Fail(nil)
+	if err := j.Sync()(); err != nil {
+		t.Error(err)
+	}
+}
+
+// A cursor file that somebody takes away before the first Sync is written again.
+func TestSync_WhatWasFoundAndIsTakenAway(t *testing.T) {
+	disk := journaltest.New(rand.New(rand.NewPCG(1, 1)))
+	j := openDamaged(t, disk, 0, nil)
+	j.CreateCursor("c", journal.CursorOptions{})
+	put(t, j, 100, 0)
+	flush(t, j)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	j = openDamaged(t, disk, 0, nil)
+	disk.Remove(cursorFile(t, disk))
+	put(t, j, 100, 0)
+	if err := j.Sync()(); err != nil {
+		t.Fatal(err)
+	}
+	disk.PowerCut(rand.New(rand.NewPCG(1, 2)))
+	j = openDamaged(t, disk, 0, nil)
+	if all := j.Cursors(); len(all) != 1 || all[0].Depth() != 2 {
+		t.Errorf("after a power cut there are %d cursors, want the one with both messages", len(all))
 	}
 }

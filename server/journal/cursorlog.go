@@ -105,6 +105,9 @@ func (l *eventLog) waiting(j *Journal) bool {
 	return len(l.buf) > 0 || len(l.dirty) > 0 || l.frontDirty || l.due || l.stale || l.next != nil
 }
 
+// isWritten reports whether every event that was added is in the file.
+func (l *eventLog) isWritten() bool { return len(l.buf) == 0 && !l.stale }
+
 // add appends an event of numbers.
 func (l *eventLog) add(kind byte, numbers ...uint64) {
 	l.buf = appendEvent(l.buf, kind, numbers...)
@@ -308,7 +311,7 @@ func (j *Journal) WriteEvents() error {
 	if e := j.cut(); err == nil {
 		err = e
 	}
-	if j.reclaimable {
+	if j.reclaimable || j.settled() {
 		// Also after an error: when the disk is full, this makes room.
 		j.reclaim()
 	}

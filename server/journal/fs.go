@@ -24,8 +24,9 @@ type Disk interface {
 //
 // Names are base names, without a separator. Errors name the operation and the
 // file. A journal calls its methods, and those of its files, on one goroutine,
-// but for File.Sync and SyncDir, which may run on another one meanwhile, and
-// Remove of an old cursor file and File.Close of one that is used no more.
+// but for what its Sync does, on another one meanwhile: File.Sync and SyncDir,
+// Remove of an old cursor file, File.Close of one that is used no more, and
+// ReadAt and WriteAt of the cursor file, where nobody else writes.
 type FS interface {
 	// Open opens a file for reading and writing. When it is absent it is
 	// made, with the directory, if create is set; else the error wraps

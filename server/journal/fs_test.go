@@ -276,6 +276,30 @@ func TestMemory_GrowsInChunks(t *testing.T) {
 	}
 }
 
+// A Sync reads and writes the cursor file on another goroutine; in memory too.
+func TestMemory_SyncMeanwhile(t *testing.T) {
+	dir := journal.Memory()
+	j := opened(t, journal.Options{FS: dir})
+	j.CreateCursor("c", journal.CursorOptions{})
+	put(t, j, 100, 0)
+	flush(t, j)
+	j = opened(t, journal.Options{FS: dir})
+	c := j.Cursors()[0]
+	put(t, j, 100, 0)
+	sync, done := j.Sync(), make(chan error)
+	go func() { done <- sync() }()
+	for range 100 {
+		put(t, j, 10, 0)
+		if err := c.Finish(next(t, c, 1, 100).Seq, 1); err != nil {
+			t.Fatal(err)
+		}
+		flush(t, j)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 // What a budget counts for a large message is what it takes, within a hundredth.
 func TestMemory_LargeMessagesTakeTheirSize(t *testing.T) {
 	p := make([]byte, 1<<20+60)

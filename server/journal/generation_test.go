@@ -450,6 +450,10 @@ func TestGeneration_KnowsMovedStragglers(t *testing.T) {
 		}
 	}
 	m.writeEvents() // copies them
+	m.writeEvents() // writes where they are
+	if err := m.j.Sync()(); err != nil {
+		t.Fatal(err)
+	}
 	m.writeEvents() // removes what they were in
 	if !m.j.Rewriting() || m.j.Segments() > before-5 {
 		t.Fatalf("%d segments of %d are left, and the new cursor file goes on: %v", m.j.Segments(), before, m.j.Rewriting())

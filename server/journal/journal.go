@@ -96,12 +96,15 @@ type Journal struct {
 	uncut    bool       // the tail segment holds refused bytes behind its end
 	spill    spill
 	unproven bool // an earlier process may have left what is not synced
-	awaited  bool // segments can go once that is proven to be there
 
 	syncFailed atomic.Bool // the last Sync did, so the next begins from scratch
 
-	unflushed bool         // something was written since the last Sync
-	syncing   atomic.Int32 // functions returned by Sync that have not finished; they run on other goroutines
+	unflushed bool          // something was written since the last Sync
+	doubt     error         // a fsync failed that was not a Sync's: the next Sync says so
+	syncing   atomic.Int32  // functions returned by Sync that have not finished; they run on other goroutines
+	syncs     uint64        // how often Sync was called, which is the number of the last one
+	synced    atomic.Uint64 // the number of the last one that succeeded
+	awaited   uint64        // the last one that segments wait for; 0: none do
 	scratch   readAhead
 
 	deferred []deferral // beyond the frontier, the uncommitted ones last
@@ -145,7 +148,7 @@ func (j *Journal) Uncommitted() int { return int(j.tail.seq - j.end.seq) }
 // Dirty reports whether Commit or WriteEvents has something to write.
 func (j *Journal) Dirty() bool {
 	return j.tail != j.end || j.events.waiting(j) || j.uncut ||
-		j.reclaimable && len(j.segments) > 1 && !j.clearing.full()
+		(j.reclaimable || j.settled()) && len(j.segments) > 1 && !j.clearing.full()
 }
 
 // Commit writes what was appended with one write, after which it survives the

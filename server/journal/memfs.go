@@ -4,6 +4,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"sync"
 )
 
 // memChunk is the unit in which a file in memory grows, in bytes. A file
@@ -20,8 +21,8 @@ const (
 // memory of a file is free as soon as it is removed and closed.
 func Memory() FS { return &memDir{files: make(map[string]*memContent)} }
 
-// memDir is an FS in memory. It needs no lock: Sync and SyncDir, which may be
-// called on another goroutine, touch nothing.
+// memDir is an FS in memory. It needs no lock: what may be called on another
+// goroutine touches only a file, which has one.
 type memDir struct {
 	files map[string]*memContent
 }
@@ -80,6 +81,7 @@ func notExist(op, name string) error {
 // nothing. What is in no chunk, or behind the end of a short one, is a hole and
 // reads as zeroes; what a chunk holds beyond size is zero.
 type memContent struct {
+	mu     sync.Mutex // a journal's Sync reads and writes its cursor file elsewhere
 	chunks [][]byte
 	size   int64
 }
@@ -95,6 +97,8 @@ func (f *memFile) ReadAt(p []byte, off int64) (int, error) {
 	if err := f.check("read", off); err != nil {
 		return 0, err
 	}
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
 	if off >= f.c.size {
 		if len(p) == 0 {
 			return 0, nil
@@ -126,6 +130,8 @@ func (f *memFile) WriteAt(p []byte, off int64) (int, error) {
 	if err := f.check("write", off); err != nil {
 		return 0, err
 	}
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
 	for done := 0; done < len(p); {
 		i, at := chunkAt(off + int64(done))
 		end := min(memChunk, at+len(p)-done)
@@ -141,6 +147,8 @@ func (f *memFile) Size() (int64, error) {
 	if err := f.check("size", 0); err != nil {
 		return 0, err
 	}
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
 	return f.c.size, nil
 }
 
@@ -148,6 +156,8 @@ func (f *memFile) Truncate(size int64) error {
 	if err := f.check("truncate", size); err != nil {
 		return err
 	}
+	f.c.mu.Lock()
+	defer f.c.mu.Unlock()
 	i, at := chunkAt(size)
 	if at > 0 && i < len(f.c.chunks) {
 		if chunk := f.c.chunks[i]; at < len(chunk) {

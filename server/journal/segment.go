@@ -15,7 +15,8 @@ type segment struct {
 	end   int64  // position behind its last record
 	refs  int    // outstanding messages, of all cursors, whose record is here
 	moved bool   // some of its records were copied to the tail: see stragglers.go
-	found bool   // by this process, which has not settled since
+	found bool   // by Open, and not settled since
+	sure  uint64 // the number of the Sync after which it may go, if moved or found: see settle
 	dense int    // refs with which it was found to be full of what is outstanding, 0 when it was not
 	file  File   // nil when closed
 

@@ -121,7 +121,7 @@ func TestSegment_CursorsFarApart(t *testing.T) {
 // TestSegment_StragglersDoNotPinMany keeps one message of each segment.
 func TestSegment_StragglersDoNotPinMany(t *testing.T) {
 	fs := journal.Memory()
-	o := journal.Options{FS: fs, SegmentBytes: 4 << 10}
+	o := journal.Options{FS: fs, SegmentBytes: 4 << 10, NeverSync: true}
 	j := opened(t, o)
 	c := j.CreateCursor("c", journal.CursorOptions{})
 	kept := 0
@@ -209,7 +209,7 @@ func TestSegment_StragglersOfWhichTheDiskDoesNotKnow(t *testing.T) {
 // TestSegment_FullOnesAreNotCopied: messages that are all in flight stay where
 // they are, in files and in memory, until most of them are finished.
 func TestSegment_FullOnesAreNotCopied(t *testing.T) {
-	j := opened(t, journal.Options{FS: journal.Memory(), SegmentBytes: 4 << 10})
+	j := opened(t, journal.Options{FS: journal.Memory(), SegmentBytes: 4 << 10, NeverSync: true})
 	c := j.CreateCursor("c", journal.CursorOptions{})
 	var flying []journal.Delivery
 	for i := range 1000 {

@@ -55,6 +55,7 @@ func (j *Journal) moveStragglers(low int64) {
 	if err == nil {
 		// The log must not outlive the copies that it speaks of.
 		if err = j.syncCopies(); err != nil {
+			j.doubt = err // the disk may have dropped more than them
 			err = j.cutBack(err)
 		}
 	}
@@ -134,60 +135,35 @@ func (j *Journal) repoint(copies map[int64]place) {
 	}
 }
 
-// settle sees to it that segments may go of which an earlier process, or the file
-// system, may know otherwise than the disk.
-//
-// Those that Open found may go once what it found is proven to be on the disk: where
-// their messages are now may be known from there alone. The next Sync does that.
-// Those whose stragglers were copied may go once it is sure that this is known, which
-// is waited for here: it is rare.
+// settle lets segments go of which an earlier process, or the file system, may know
+// otherwise than the disk: those that Open found, and those whose stragglers were
+// copied. Where their messages are now may stand in the cursor file alone. Once they
+// are empty they wait for a Sync that begins after that was written, and succeeds.
 func (j *Journal) settle() {
-	var found, moved bool
+	synced := j.synced.Load()
+	if synced >= j.awaited {
+		j.awaited = 0
+	}
 	for _, s := range j.segments {
-		if s.refs == 0 {
-			found, moved = found || s.found, moved || s.moved
+		switch {
+		case s.refs > 0 || !s.moved && !s.found:
+		case s.sure > 0 && synced >= s.sure || j.neverSync:
+			s.moved, s.found, s.sure = false, false, 0
+		case s.sure > 0:
+		case s.moved && !j.events.isWritten():
+			j.reclaimable = true // when it is
+		default:
+			s.sure = j.syncs + 1
+			j.awaited = s.sure
 		}
-	}
-	switch {
-	case !found && !moved:
-		return
-	case j.unproven || j.syncFailed.Load() || j.syncing.Load() != 0:
-		j.awaited, j.reclaimable = true, true // when it has been done
-		return
-	}
-	for _, s := range j.segments {
-		s.found = false
-	}
-	if !moved || j.tail != j.end {
-		return
-	}
-	if err := j.settleFiles(); err != nil {
-		j.report(slog.LevelWarn, "settle copied stragglers", "err", err)
-		return
-	}
-	for _, s := range j.segments {
-		s.moved = s.moved && s.refs > 0
 	}
 }
 
-func (j *Journal) settleFiles() error {
-	if !j.volatile {
-		if err := j.events.flush(j); err != nil {
-			return err
-		}
-	}
-	if j.neverSync {
-		return nil
-	}
-	files := append([]File{j.events.file, j.tailSegment().file}, j.unsynced...)
-	for _, f := range files {
-		if f == nil {
-			continue
-		}
-		if err := f.Sync(); err != nil {
-			j.syncFailed.Store(true)
-			return fmt.Errorf("sync: %w", err)
-		}
-	}
-	return j.fs.SyncDir()
+// AwaitsSync reports whether segments wait for a Sync, and none is running. Perhaps
+// nothing was written since the last one.
+func (j *Journal) AwaitsSync() bool {
+	return j.awaited > j.synced.Load() && j.syncing.Load() == 0
 }
+
+// settled reports whether segments may go that waited for a Sync.
+func (j *Journal) settled() bool { return j.awaited > 0 && j.synced.Load() >= j.awaited }
