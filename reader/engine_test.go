@@ -73,6 +73,72 @@ func await(t testing.TB, l loop.Loop, what string, holds func() bool) {
 	}
 }
 
+// Eight workers have eight messages without a word of MaxInFlight: each waits
+// until all have one.
+func TestReader_WorkersAllHaveAMessage(t *testing.T) {
+	b, addr := realBroker(t)
+	l := startLoop(t)
+	const n = 8
+	var meeting sync.WaitGroup
+	meeting.Add(n)
+	r, err := New(l, Options{Topic: "t", Channel: "c", NSQDs: []string{addr}, Workers: n, Handler: func(m *Message) error {
+		meeting.Done()
+		meeting.Wait()
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	publishMany(t, b, n)
+	met := make(chan struct{})
+	go func() { meeting.Wait(); close(met) }()
+	select {
+	case <-met:
+	case <-time.After(patience):
+		t.Fatal("eight workers never had a message at once")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := r.Shutdown(ctx); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+}
+
+// A worker that shuts its reader down waits for itself, until its context ends.
+func TestReader_ShutdownByAWorkerWaitsForIt(t *testing.T) {
+	b, addr := realBroker(t)
+	l := startLoop(t)
+	said := make(chan error, 1)
+	var r *Reader
+	made := make(chan struct{})
+	r, err := New(l, Options{Topic: "t", Channel: "c", NSQDs: []string{addr}, Workers: 1, Handler: func(m *Message) error {
+		<-made
+		m.Finish()
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+		defer cancel()
+		said <- r.Shutdown(ctx)
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	close(made)
+	publishMany(t, b, 1)
+	select {
+	case err := <-said:
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("shutdown: %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("the shutdown never returned")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := r.Shutdown(ctx); err != nil {
+		t.Errorf("shutdown once the handler has returned: %v", err)
+	}
+}
+
 func TestReader_WorkersHandleEveryMessageOnce_11(t *testing.T) {
 	b, addr := realBroker(t)
 	l := startLoop(t)

@@ -19,7 +19,7 @@ import (
 type GroupOptions struct {
 	// Options are those of each topic's reader, but that Topic stays empty
 	// and MaxInFlight is for all topics together. Workers, when there are
-	// any, are for each topic.
+	// any, are for each topic, and MaxInFlight 0 means as many as those of one.
 	Options
 
 	// Topics are consumed from the start on. SetTopics changes them.

@@ -16,7 +16,7 @@ import (
 var named = option.Table[Options]{
 	"nsqd_tcp_addresses":        option.List(func(o *Options) *[]string { return &o.NSQDs }),
 	"lookupd_http_addresses":    option.List(func(o *Options) *[]string { return &o.Lookupds }),
-	"max_in_flight":             option.Number(func(o *Options) *int { return &o.MaxInFlight }),
+	"max_in_flight":             setMaxInFlight,
 	"max_attempts":              setAttempts,
 	"default_requeue_delay":     option.Off(func(o *Options) *time.Duration { return &o.RequeueDelay }),
 	"max_requeue_delay":         setMaxRequeueDelay,
@@ -29,7 +29,7 @@ var named = option.Table[Options]{
 	"low_rdy_timeout":           option.Duration(func(o *Options) *time.Duration { return &o.LowReadyTimeout }),
 	"rdy_redistribute_interval": option.Duration(func(o *Options) *time.Duration { return &o.RedistributeInterval }),
 
-	"backoff_multiplier":         option.Refuse[Options]("pauses grow from 1 s; Options.BackoffFunc makes others"),
+	"backoff_multiplier":         option.Refuse[Options]("the first pause is 3.584 s, or 2 s when they are exponential; Options.BackoffFunc makes others"),
 	"skip_lookupd_authorization": option.Refuse[Options]("what nsqlookupds are sent is Options.LookupdSecret, and nothing unless it is set"),
 }
 
@@ -51,6 +51,19 @@ func (o *Options) Set(name, value string) error {
 // SetPair is Set for "name,value", or "name" for a value that is true or false,
 // as flags of NSQ's programs have it. It suits flag.Func.
 func (o *Options) SetPair(text string) error { return o.Set(option.Pair(text)) }
+
+// setMaxInFlight: 0 is nothing at all to NSQ, and the default to us.
+func setMaxInFlight(o *Options, v string) error {
+	n, err := strconv.Atoi(v)
+	switch {
+	case err != nil:
+		return fmt.Errorf("want a number, not %q", v)
+	case n < 1:
+		return fmt.Errorf("want at least 1, not %d: a reader that is to receive nothing is one after Pause", n)
+	}
+	o.MaxInFlight = n
+	return nil
+}
 
 // setAttempts: 0 is any number to NSQ.
 func setAttempts(o *Options, v string) error {

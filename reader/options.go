@@ -75,7 +75,8 @@ type Options struct {
 	Lookupds []string
 
 	// MaxInFlight is how many messages may be in flight at once, over all
-	// connections: the handler never has more of them unanswered. 0 means 1.
+	// connections: the handler never has more of them unanswered. 0 means as
+	// many as there are Workers, and 1 without any. Pause is for none.
 	//
 	// With 1, nsqd sends each message at once. With more, nsqd gathers
 	// messages for up to Client.OutputBufferTimeout (250 ms by default)
@@ -83,7 +84,7 @@ type Options struct {
 	MaxInFlight int
 
 	// Workers is how many goroutines run the handler. 0 means none: it runs
-	// on the loop.
+	// on the loop. No more of them work at once than MaxInFlight.
 	Workers int
 
 	// MaxRate is how many messages a second may come, over all connections. 0
@@ -106,8 +107,8 @@ type Options struct {
 	MaxAttempts int
 
 	// RequeueDelay times attempts is the automatic delay of a requeue, and
-	// MaxRequeueDelay its limit. 0 means 90 s and 15 m; a negative
-	// RequeueDelay means none.
+	// MaxRequeueDelay its limit. 0 means 90 s, or the limit when that is
+	// less, and 15 m; a negative RequeueDelay means none.
 	RequeueDelay    time.Duration
 	MaxRequeueDelay time.Duration
 
@@ -229,12 +230,12 @@ type Pause struct {
 // withDefaults returns o with defaults in place of zero values, or an error
 // that names the first field that breaks its rule.
 func (o Options) withDefaults() (Options, error) {
-	setDefault(&o.MaxInFlight, 1)
+	setDefault(&o.MaxInFlight, max(1, o.Workers))
 	setDefault(&o.MaxAttempts, 5)
 	setDefault(&o.Batch.Size, o.MaxInFlight)
 	setDefault(&o.Batch.MaxWait, time.Second)
-	setDefault(&o.RequeueDelay, 90*time.Second)
 	setDefault(&o.MaxRequeueDelay, 15*time.Minute)
+	setDefault(&o.RequeueDelay, min(90*time.Second, o.MaxRequeueDelay))
 	setDefault(&o.Backoff, Linear)
 	setDefault(&o.MaxBackoff, 128*time.Second)
 	setDefault(&o.LookupdPollInterval, lookup.DefaultInterval)
@@ -290,11 +291,13 @@ func (o *Options) check() error {
 	case len(o.NSQDs) == 0 && len(o.Lookupds) == 0:
 		return fmt.Errorf("NSQDs, Lookupds: want at least one address in one of them")
 	case o.MaxInFlight < 0:
-		return fmt.Errorf("MaxInFlight %d: want at least 1, or 0 for 1 (Pause stops a reader)", o.MaxInFlight)
+		return fmt.Errorf("MaxInFlight %d: want at least 1, or 0 for the default (Pause stops a reader)", o.MaxInFlight)
 	case o.Batch.Size < 0:
 		return fmt.Errorf("Batch.Size %d: want at least 1, or 0 for MaxInFlight", o.Batch.Size)
 	case o.Batch.MaxWait < 0:
 		return fmt.Errorf("Batch.MaxWait %v: want a positive duration, or 0 for the default", o.Batch.MaxWait)
+	case o.Batch.Handler != nil && o.Client.MsgTimeout > 0 && o.Batch.MaxWait >= o.Client.MsgTimeout:
+		return fmt.Errorf("Batch.MaxWait %v: want less than Client.MsgTimeout, %v, in which a batch is to be handled too", o.Batch.MaxWait, o.Client.MsgTimeout)
 	case o.Workers < 0:
 		return fmt.Errorf("Workers %d: want at least 1, or 0 for handlers on the loop", o.Workers)
 	case !(o.MaxRate >= 0):
@@ -303,6 +306,8 @@ func (o *Options) check() error {
 		return fmt.Errorf("SerialBy, Batch.Handler: want one of them: a batch has no order of keys")
 	case o.MaxRequeueDelay < 0:
 		return fmt.Errorf("MaxRequeueDelay %v: want a positive duration, or 0 for the default", o.MaxRequeueDelay)
+	case o.RequeueDelay > o.MaxRequeueDelay:
+		return fmt.Errorf("RequeueDelay %v: want at most MaxRequeueDelay, %v", o.RequeueDelay, o.MaxRequeueDelay)
 	case !slices.Contains(backoffs, o.Backoff):
 		return fmt.Errorf("Backoff %q: want one of %q", o.Backoff, backoffs)
 	case o.LookupdPollInterval < time.Millisecond:

@@ -41,6 +41,12 @@ func TestOptions_ErrorNamesTheFieldAndTheRule_1_4_203(t *testing.T) {
 			o.Handler, o.Batch.Handler = nil, func([]*Message) error { return nil }
 		}, "SerialBy, Batch.Handler: want one of them"},
 		{func(o *Options) { o.MaxRequeueDelay = -1 }, "MaxRequeueDelay -1ns: want"},
+		{func(o *Options) { o.RequeueDelay = 16 * time.Minute }, "RequeueDelay 16m0s: want at most MaxRequeueDelay, 15m0s"},
+		{func(o *Options) { o.RequeueDelay, o.MaxRequeueDelay = 2, 1 }, "RequeueDelay 2ns: want at most MaxRequeueDelay, 1ns"},
+		{func(o *Options) {
+			o.Handler, o.Batch.Handler = nil, func([]*Message) error { return nil }
+			o.Batch.MaxWait, o.Client.MsgTimeout = time.Minute, time.Minute
+		}, "Batch.MaxWait 1m0s: want less than Client.MsgTimeout, 1m0s"},
 		{func(o *Options) { o.Backoff = "quadratic" }, `Backoff "quadratic": want one of ["linear" `},
 		{func(o *Options) { o.LookupdPollInterval = -1 }, "LookupdPollInterval -1ns: want"},
 		{func(o *Options) { o.LookupdPollJitter = 1.1 }, "LookupdPollJitter 1.1: want 0 to 1"},
@@ -91,6 +97,35 @@ func TestOptions_Defaults(t *testing.T) {
 		if f.got != f.want {
 			t.Errorf("%s is %v, want %v", f.name, f.got, f.want)
 		}
+	}
+}
+
+// What is not given follows what is: as many messages as workers, and no delay
+// beyond the longest.
+func TestOptions_DefaultsFollowOtherOptions(t *testing.T) {
+	for _, tt := range []struct {
+		workers, maxInFlight, want int
+	}{
+		{1, 0, 1},
+		{8, 0, 8},
+		{8, 1, 1}, // SetMaxInFlight may raise it
+		{8, 20, 20},
+	} {
+		o := valid()
+		o.Workers, o.MaxInFlight = tt.workers, tt.maxInFlight
+		if got, err := o.withDefaults(); err != nil || got.MaxInFlight != tt.want {
+			t.Errorf("%d workers, MaxInFlight %d: got %d, %v, want %d", tt.workers, tt.maxInFlight, got.MaxInFlight, err, tt.want)
+		}
+	}
+	o := valid()
+	o.MaxRequeueDelay = time.Second
+	if got, err := o.withDefaults(); err != nil || got.RequeueDelay != time.Second {
+		t.Errorf("the delay is %v, %v; want its limit, 1s", got.RequeueDelay, err)
+	}
+	o = valid()
+	o.Batch.MaxWait, o.Client.MsgTimeout = time.Minute, time.Second // nothing is gathered
+	if _, err := o.withDefaults(); err != nil {
+		t.Error(err)
 	}
 }
 
