@@ -11,14 +11,20 @@ import (
 // DeadLetterOptions say which messages are put aside, and how.
 type DeadLetterOptions struct {
 	// Publish puts the message aside, most often into another topic, and then
-	// calls done with the outcome, exactly once, from any goroutine:
+	// calls done with the outcome, exactly once, from any goroutine. It is
+	// required:
 	//
 	//	func(m *reader.Message, why error, done func(error)) {
-	//		w.Publish(m.Topic()+".dead", m.Body, func(res writer.Result) { done(res.Err) })
+	//		w.Publish("orders.dead", m.Body, func(res writer.Result) { done(res.Err) })
 	//	}
 	//
+	// The topic has to be one that nsqd allows: m.Topic()+".dead" is not when
+	// the topic is "orders#ephemeral", or longer than 59 characters, and a message
+	// whose publish is refused each time comes back each time.
+	//
 	// It runs where the handler does, and must not block there either. why is
-	// what the handler returned, or says that there were too many attempts.
+	// what the handler returned, or says that there were too many attempts. The
+	// message was touched just before, so its whole time is there for it.
 	Publish func(m *reader.Message, why error, done func(error))
 
 	// MaxAttempts is the attempt from which on a message whose handler fails
@@ -35,9 +41,16 @@ type DeadLetterOptions struct {
 // outcome it is requeued as a failure, and put aside again when it comes back.
 // So it is never lost, and may be put aside twice.
 //
-// Options.MaxAttempts of the reader should be -1: the messages that the reader
-// gives up never come here. Answers that a handler gives by itself pass by.
+// Options.MaxAttempts of the reader has to be -1. Its default is 5, and what is
+// delivered more often than that the reader gives up and finishes: it never
+// comes here, and is put aside by nobody. Answers that a handler gives by itself
+// pass by.
+//
+// It panics when Publish is nil.
 func DeadLetter(o DeadLetterOptions) Middleware {
+	if o.Publish == nil {
+		panic("middleware: DeadLetterOptions.Publish is nil: want a function that puts a message aside")
+	}
 	if o.MaxAttempts == 0 {
 		o.MaxAttempts = 5
 	}

@@ -2,6 +2,7 @@ package middleware_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,16 @@ func TestDeadLetter_DefaultOfAttempts(t *testing.T) {
 	if err := h(m); err != reader.Pending || n != 1 || !m.Responded() {
 		t.Errorf("attempt 5: %v, put aside %d times", err, n)
 	}
+}
+
+// Without a function that puts messages aside they would come back for ever.
+func TestDeadLetter_WantsPublish(t *testing.T) {
+	defer func() {
+		if said := fmt.Sprint(recover()); !strings.Contains(said, "DeadLetterOptions.Publish is nil") {
+			t.Errorf("the panic says %q", said)
+		}
+	}()
+	middleware.DeadLetter(middleware.DeadLetterOptions{MaxAttempts: 3})
 }
 
 // A handler that stops because the reader does gives its message back.
