@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"log/slog"
 	"os"
 
 	"github.com/nsqloop/nsqloop/loop"
@@ -15,12 +16,12 @@ import (
 
 func main() {
 	ctx, stop := context.WithCancel(context.Background())
-	l, err := loop.New(loop.Options{})
+	l, err := loop.New(loop.Options{Logger: slog.Default()})
 	check(err)
-	w, err := writer.New(l, writer.Options{NSQDs: os.Args[1:]})
+	w, err := writer.New(l, writer.Options{NSQDs: os.Args[1:], Logger: slog.Default()})
 	check(err)
 	_, err = reader.New(l, reader.Options{
-		Topic: "greetings", Channel: "print", MaxInFlight: 9, NSQDs: os.Args[1:],
+		Topic: "greetings", Channel: "print", MaxInFlight: 9, NSQDs: os.Args[1:], Logger: slog.Default(),
 		Handler: func(m *reader.Message) error {
 			fmt.Printf("received %s\n", m.Body)
 			stop()

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"io"
+	"log"
 	"os"
 	"strings"
 	"testing"
@@ -19,8 +21,10 @@ func TestHello_PublishesAndReceives(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	var logged bytes.Buffer
 	args, stdout := os.Args, os.Stdout
-	defer func() { os.Args, os.Stdout = args, stdout }()
+	defer func() { os.Args, os.Stdout = args, stdout; log.SetOutput(os.Stderr) }()
+	log.SetOutput(&logged) // what slog.Default says too
 	os.Args, os.Stdout = []string{"hello", s.TCPAddr().String()}, w
 	main()
 	w.Close()
@@ -31,6 +35,11 @@ func TestHello_PublishesAndReceives(t *testing.T) {
 	for _, want := range []string{"published, error: <nil>\n", "received hello world\n"} {
 		if !strings.Contains(string(said), want) {
 			t.Errorf("printed %q, want %q in it", said, want)
+		}
+	}
+	for _, want := range []string{"INFO connected writer=", "INFO subscribed topic=greetings channel=print "} {
+		if !strings.Contains(logged.String(), want) {
+			t.Errorf("logged %q, want %q in it", logged.String(), want)
 		}
 	}
 }

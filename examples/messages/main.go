@@ -45,7 +45,7 @@ func run(ctx context.Context, nsqd string, n int, out io.Writer) error {
 		fmt.Fprintf(out, "%s\n", m.Body)
 		m.Finish()
 		if n--; n == 0 {
-			break // what is in flight goes back to nsqd
+			break // after the answer: what is unanswered holds up the shutdown, what waits goes back to nsqd
 		}
 	}
 	return l.Shutdown(context.WithoutCancel(ctx))
