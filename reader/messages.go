@@ -20,7 +20,12 @@ import (
 // The options are those of New, without Handler, Batch and Workers. Each
 // message is answered by the body of the loop, with Answer, Finish, Requeue or
 // Discard, or later by whoever it was passed on to; what nobody answers comes
-// again when its time is over.
+// again when its time is over. So a message is answered before a break or a
+// return: until its time is over it would hold up Shutdown, which gives back
+// what still waits, but not what the program has.
+//
+// The loop has to be running, by Start or by a Run elsewhere; until it is, the
+// range waits.
 //
 // The range ends when the reader does: by Close, by Shutdown, or with the loop.
 // It may be left and entered again, and by several goroutines at once, which

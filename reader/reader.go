@@ -78,11 +78,14 @@ type Reader struct {
 	remove func() // takes back the loop's OnShutdown and OnStop
 }
 
-// New makes a Reader that connects when the loop runs. It may be called from
-// any goroutine, before or after the loop starts. It returns an error that
-// names the option and the rule when an option breaks one, and ErrClosed when
-// the loop has stopped. The Reader ends with Close or Shutdown, or when the
-// loop shuts down.
+// New makes a Reader that connects when the loop runs: nothing comes before the
+// program calls its Start or Run. It may be called from any goroutine, before or
+// after the loop starts. It returns an error that names the option and the rule
+// when an option breaks one, and ErrClosed when the loop has stopped.
+//
+// The Reader ends with Close or Shutdown, or when the loop shuts down. Of what
+// is on a loop the latest made drains first, so a Writer that the handler
+// publishes with is made before the Reader: else it ends while handlers run.
 func New(l loop.Loop, o Options) (*Reader, error) {
 	o, err := o.withDefaults()
 	if err != nil {

@@ -20,6 +20,10 @@ import (
 // When ctx ends first it closes as Close does, and returns an error that wraps
 // ctx's. It returns client.ErrWouldBlock, and does nothing, when it is called
 // on the loop. Calling it again waits for the same end.
+//
+// One of Options.Workers must not wait for it: Shutdown waits for the handler
+// that it is called in, until ctx ends. It is called there on a goroutine of
+// its own.
 func (r *Reader) Shutdown(ctx context.Context) error {
 	if r.loop.OnLoop() {
 		return fmt.Errorf("shut down reader %s/%s: %w", r.o.Topic, r.o.Channel, client.ErrWouldBlock)

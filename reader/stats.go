@@ -25,7 +25,7 @@ type Stats struct {
 	Finished  uint64 // FINs sent
 	Discarded uint64 // of those, for messages that were discarded or given up
 	Requeued  uint64 // REQs sent as an answer
-	Returned  uint64 // REQs sent at the shutdown for what was not started
+	Returned  uint64 // REQs sent at the shutdown: for what was not started, or stopped because of ErrDraining
 	Touched   uint64 // TOUCHes sent
 	Expired   uint64 // messages whose deadline passed here without an answer
 	Lost      uint64 // answers from other goroutines that found their connection closed

@@ -79,6 +79,10 @@ type Writer struct {
 // New starts a Writer on l. The connections are dialled as soon as the loop
 // runs; publishes may be called at once. The error names the option that is
 // wrong, or is loop.ErrClosed.
+//
+// When the loop shuts down, the latest made drains first. So a Writer that
+// handlers of a Reader publish with is made before that Reader, and ends when
+// the last handler has returned.
 func New(l loop.Loop, o Options) (*Writer, error) {
 	o, err := o.withDefaults()
 	if err != nil {
