@@ -201,11 +201,9 @@ func (c *conn) OnReady(*client.Conn) {
 	w.setReady()
 	c.ask()
 	c.log.Info("connected", "version", c.client.Info().Version)
+	c.emitConnect()
 	w.answerReadies()
 	w.atTurnEnd()
-	if w.o.OnConnect != nil {
-		w.o.OnConnect(c.addr)
-	}
 }
 
 // OnMessage is part of client.Handler. Who has not subscribed gets no messages.
@@ -262,14 +260,12 @@ func (c *conn) OnClose(err error) {
 			c.down = w.now()
 		}
 		w.setReady()
+		c.emitDisconnect(err)
 	}
 	w.stopping = w.stopping || errors.Is(err, loop.ErrClosed)
 	if c.pending.len() > 0 {
 		c.distrust()
 		c.lose(unknown(c.addr, err))
-	}
-	if wasReady && w.o.OnDisconnect != nil {
-		defer w.o.OnDisconnect(c.addr, err) // last, in case it panics
 	}
 	switch {
 	case w.stopping:
@@ -303,10 +299,9 @@ func (c *conn) onLoss(wasReady bool, err error) {
 	c.hopeless = errors.Is(err, client.ErrHTTPEndpoint) || errors.Is(err, client.ErrTLSRefused) || errors.Is(err, client.ErrChecksumRefused) ||
 		errors.Is(err, client.ErrAuthRequired) || !wasReady && errors.As(err, &refused)
 	w.mail.setError(err)
-	if !wasReady && w.o.OnError != nil {
-		defer w.o.OnError(err) // last, in case it panics
-	}
-	if wasReady {
+	if !wasReady {
+		w.onError(err)
+	} else {
 		c.missed = 0
 		if w.now()-c.since >= int64(stableAfter) {
 			c.redial.Reset()

@@ -12,6 +12,7 @@ type copies struct {
 	results []Result
 	at      []string // the nsqd where each is, or was confirmed; "" while it waits
 	left    int      // copies that have not ended
+	refused bool     // there never were any
 	done    func([]Result)
 }
 
@@ -48,7 +49,7 @@ func (a *copies) refuse(r Result) {
 	for i := range a.results {
 		a.results[i] = r
 	}
-	a.left = 0
+	a.left, a.refused = 0, true
 }
 
 // report calls done.

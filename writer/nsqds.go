@@ -202,7 +202,7 @@ func (w *Writer) discover() *lookup.Poller {
 		Jitter:     w.o.LookupdPollJitter,
 		OnAnswer:   w.onNamed,
 		OnInterval: w.onPollInterval,
-		OnError:    w.o.OnError,
+		OnError:    w.onError,
 		HTTPClient: w.o.HTTPClient,
 		Secret:     w.o.LookupdSecret,
 		Logger:     w.log,

@@ -129,8 +129,8 @@ type Options struct {
 	OnDisconnect func(nsqd string, err error)
 
 	// OnResult, when not nil, is called with how each publish went, before its
-	// done: for measurements. It runs on the loop, must not block, and must not
-	// call the Writer.
+	// done: for measurements. Copies of PublishAll are publishes, of which it
+	// hears when all of them have ended.
 	OnResult func(Result)
 
 	// OnError, when not nil, is called for what no publish is told: a dial or a

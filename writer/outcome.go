@@ -91,6 +91,7 @@ func (w *Writer) onTurnEnd() {
 	}()
 	w.pump()
 	w.release()
+	w.callEvents()
 	w.report()
 	if !w.loopStopped {
 		w.letAnswer()
@@ -130,8 +131,11 @@ func (w *Writer) release() {
 // report calls back about everything that has ended and was not reported yet.
 func (w *Writer) report() {
 	for w.reported < len(w.outcomes) {
+		if w.o.OnResult != nil {
+			w.tellOnResult()
+		}
 		o := &w.outcomes[w.reported]
-		w.reported++
+		w.reported, w.heard = w.reported+1, 0
 		switch {
 		case o.copies != nil:
 			o.copies.report(w)
@@ -150,6 +154,27 @@ func (w *Writer) report() {
 		w.outcomes = nil
 	}
 	w.reported = 0
+}
+
+// tellOnResult gives Options.OnResult what it has not heard of the outcome that is
+// reported next. When it panics, onTurnEnd goes on behind that result.
+func (w *Writer) tellOnResult() {
+	for o := &w.outcomes[w.reported]; w.heard < o.results(); {
+		r := o.result
+		if o.results() > 1 {
+			r = o.copies.results[w.heard]
+		}
+		w.heard++
+		w.o.OnResult(r)
+	}
+}
+
+// results is how many publishes an outcome counts as.
+func (o *outcome) results() int {
+	if o.copies == nil || o.copies.refused {
+		return 1
+	}
+	return len(o.copies.results)
 }
 
 // unseen are failed publishes that have no done function: a program that does

@@ -145,9 +145,9 @@ func (w *Writer) close() {
 }
 
 // onConnClosed notices when a closed writer has no connection left, and no outcome
-// that it has not reported.
+// or event that it has not told.
 func (w *Writer) onConnClosed() {
-	if w.reported < len(w.outcomes) {
+	if w.reported < len(w.outcomes) || len(w.events) > 0 {
 		return // onTurnEnd asks again
 	}
 	for _, c := range w.conns {

@@ -34,16 +34,12 @@ type NSQDStats struct {
 
 // counts are the counters of Stats, written on the loop.
 type counts struct {
-	onResult func(Result) // Options.OnResult
 	outcomes [Unknown + 1]uint64
 	messages uint64
 	bytes    uint64
 }
 
 func (n *counts) add(r *Result, size int) {
-	if n.onResult != nil {
-		n.onResult(*r)
-	}
 	if r.Err == nil {
 		n.outcomes[Confirmed]++
 		n.messages += uint64(r.Messages)

@@ -41,6 +41,8 @@ type Writer struct {
 
 	outcomes   []outcome // of publishes that have ended, not yet reported
 	reported   int       // how many of outcomes are
+	heard      int       // of how many results of the next one OnResult was told
+	events     []func()  // what the program is to be told beside: see emit
 	reporting  bool
 	answered   int   // goroutines that got an outcome in this turn
 	scheduled  bool  // onTurnEnd will run
@@ -90,7 +92,6 @@ func New(l loop.Loop, o Options) (*Writer, error) {
 	}
 	w := &Writer{loop: l, o: o, log: o.Logger.With("writer", o.Name), stopped: make(chan struct{})}
 	w.drainFunc, w.turnEndFunc = w.drain, w.onTurnEnd
-	w.counts.onResult = o.OnResult
 	w.choose = w.chooser()
 	w.nsqds = slices.Clone(o.NSQDs)
 	if w.lookupds, err = lookup.ParseAll(o.Lookupds); err != nil {
