@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"strconv"
 	"strings"
 
 	"github.com/nsqloop/nsqloop/internal/wire"
@@ -243,7 +242,7 @@ func (c *conn) greet(p []byte) int {
 	default:
 		c.c.Write(wire.AppendError(nil, &wire.Error{Code: wire.CodeBadProtocol}))
 	}
-	c.tell(slog.LevelWarn, "client speaks another protocol", "magic", strconv.Quote(string(p[:4])))
+	c.tell(slog.LevelWarn, "client speaks another protocol", "magic", string(p[:4]))
 	c.close()
 	return len(p)
 }

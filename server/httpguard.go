@@ -103,8 +103,12 @@ func (g *guard) ownHost(hostport string) bool {
 		host = h
 	}
 	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
-	if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true // no browser sends an empty host
+	switch host {
+	case "", "localhost", "localhost.localdomain", "ip6-localhost", "ip6-loopback":
+		return true // no browser sends an empty host, and nobody else has the others
+	}
+	if strings.HasSuffix(host, ".localhost") {
+		return true
 	}
 	if _, err := netip.ParseAddr(host); err == nil {
 		return true

@@ -23,6 +23,8 @@ func TestGuard_Mutation(t *testing.T) {
 	}{
 		{"curl", loopback, "127.0.0.1:4151", nil, "POST", true},
 		{"localhost", loopback, "localhost:4151", nil, "POST", true},
+		{"another name of loopback", loopback, "localhost.localdomain:4151", nil, "POST", true},
+		{"another name of loopback, IPv6", loopback, "ip6-localhost:4151", nil, "POST", true},
 		{"sub.localhost", loopback, "nsq.localhost:4151", nil, "POST", true},
 		{"final dot", loopback, "LOCALHOST.:4151", nil, "POST", true},
 		{"IPv6", loopback, "[::1]:4151", nil, "POST", true},

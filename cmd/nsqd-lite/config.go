@@ -134,8 +134,14 @@ func setFromTOML(fs *flag.FlagSet, f *flag.Flag, value any) error {
 			return strconv.FormatFloat(n, 'g', -1, 64), ok
 		})
 	case []string:
-		if b, ok := value.(bool); ok {
-			return fs.Set(f.Name, strconv.FormatBool(b)) // tls_required
+		if _, single := f.Value.(interface{ IsBoolFlag() bool }); single { // tls_required
+			switch value := value.(type) {
+			case bool:
+				return fs.Set(f.Name, strconv.FormatBool(value))
+			case string:
+				return fs.Set(f.Name, value)
+			}
+			return errors.New("must be true, false or a string")
 		}
 		return setList(fs, f, value, func(v any) (string, bool) {
 			text, ok := v.(string)

@@ -142,7 +142,13 @@ func (p process) importVerb() verb {
 			if err != nil {
 				return occupied(err)
 			}
-			return p.printImport(im, asJSON)
+			if err := p.printImport(im, asJSON); err != nil {
+				return err
+			}
+			if im.Lost {
+				return exitCode(exitFailed)
+			}
+			return nil
 		},
 	}
 }

@@ -117,6 +117,15 @@ func TestData_ImportOfNSQD(t *testing.T) {
 	if out, _, _ := output(t, "", "data", "export", to, "--topic=t", "--channel=c"); !strings.Contains(out, `"body":"hello","for":[{"channel":"c","attempts":2}]`) {
 		t.Errorf("imported: %q", out)
 	}
+	// A damaged message is passed over, and that is no success.
+	damaged := "\x00\x00\x00\x05short" + strings.Repeat("\x00\x00\x00\x1f\x11\x22\x33\x44\x55\x66\x77\x11\x00\x020123456789abcdefhello", 2)
+	if err := os.WriteFile(filepath.Join(from, "t:c.diskqueue.000000.dat"), []byte(damaged), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, bad, code = output(t, "", "data", "import", from, to+"2")
+	if code != exitFailed || bad != "" || !strings.Contains(out, "  channel c: 2 messages, paused\n") || !strings.Contains(out, "damaged bytes were passed over") {
+		t.Errorf("import of damage: %d %q %q", code, out, bad)
+	}
 	for _, args := range [][]string{{"import", from}, {"export", "--channel=c"}, {"verify", "a", "b"}, {"destroy"}} {
 		if _, _, code := output(t, "", append([]string{"data"}, args...)...); code != exitUsage {
 			t.Errorf("%q: exit code %d", args, code)

@@ -232,6 +232,7 @@ func TestConfig_Values(t *testing.T) {
 		{`data_path = "/x"`, true, func(s *settings) bool { return s.dataPath == "/x" }},
 		{`tls_required = false`, true, func(s *settings) bool { return s.o.TLSRequired == server.TLSNotRequired }},
 		{`tls_required = true`, false, nil}, // without a certificate
+		{`tls_required = 1`, false, nil},
 		{"tls_cert = \"c\"\ntls_key = \"k\"\ntls_required = true", true, func(s *settings) bool { return s.o.TLSRequired == server.TLSRequiredAll }},
 		{"tls_cert = \"c\"\ntls_key = \"k\"\ntls_required = \"tcp-https\"", true, func(s *settings) bool { return s.o.TLSRequired == server.TLSRequiredTCP }},
 		{`tls_min_version = ""`, true, func(s *settings) bool { return s.o.TLSMinVersion == 0 }},

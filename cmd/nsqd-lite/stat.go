@@ -76,6 +76,9 @@ func (p process) statVerb() verb {
 				if err != nil {
 					return false, err
 				}
+				if args[0] != "" && len(s.Topics) == 0 && !f.watch {
+					return false, fmt.Errorf("no nsqd has topic %s%s", args[0], said(args[1] != "", " with channel "+args[1]))
+				}
 				return f.watch, p.printStats(s, f.asJSON)
 			})
 		},

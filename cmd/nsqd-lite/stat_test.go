@@ -43,6 +43,18 @@ func TestStat_AddsUp(t *testing.T) {
 	}
 }
 
+// What nobody has is an error, as it is for nsq_stat.
+func TestStat_OfWhatNobodyHas(t *testing.T) {
+	s := nsqtest.Start(t)
+	s.Publish("t", "a")
+	for _, row := range [][2]string{{"nope", ""}, {"t", "nope"}} {
+		r := launch(t, "", "nsqd-lite", "stat", "--nsqd-http-address="+s.HTTPAddr(), row[0], row[1])
+		if code := <-r.code; code != exitFailed || !strings.Contains(r.err.String(), "no nsqd has topic "+row[0]) {
+			t.Errorf("%q: exit %d %s%s", row, code, r.out, r.err)
+		}
+	}
+}
+
 // TestNSQStat_Columns is statement 330.
 func TestNSQStat_Columns(t *testing.T) {
 	s := nsqtest.Start(t)

@@ -88,6 +88,17 @@ func (v verb) command() *cobra.Command {
 		c.Args = cobra.ArbitraryArgs
 		return c
 	}
+	if isUtility(v.use) && v.use != "to_nsq" { // as NSQ has it
+		version := c.Flags().Bool("version", false, "print the version and exit")
+		run := v.run
+		v.run = func(ctx context.Context, args []string) error {
+			if *version {
+				fmt.Fprintln(c.OutOrStdout(), roleBanner(v.use))
+				return nil
+			}
+			return run(ctx, args)
+		}
+	}
 	c.RunE = func(c *cobra.Command, args []string) error { return v.run(c.Context(), args) }
 	c.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) < v.least || len(args) > v.most {

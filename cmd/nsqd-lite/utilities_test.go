@@ -52,6 +52,22 @@ func (r *running) end() string {
 	return r.wait()
 }
 
+// Each of NSQ's utilities but to_nsq says which version it is.
+func TestUtilities_Version(t *testing.T) {
+	for _, name := range utilities {
+		for _, flag := range []string{"-version", "--version"} {
+			r := launch(t, "", name, flag)
+			if name == "to_nsq" {
+				if code := <-r.code; code != exitUsage {
+					t.Errorf("%s %s: exit %d", name, flag, code)
+				}
+			} else if out := r.wait(); out != roleBanner(name)+"\n" {
+				t.Errorf("%s %s prints %q", name, flag, out)
+			}
+		}
+	}
+}
+
 // TestNSQTail_Ephemeral is statement 331: bodies are printed, and the channel
 // is gone afterwards.
 func TestNSQTail_Ephemeral(t *testing.T) {

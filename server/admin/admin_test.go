@@ -278,6 +278,10 @@ func TestNSQAdmin_Acts(t *testing.T) {
 			t.Errorf("%s %s: %d %s", row.path, row.body, status, body)
 		}
 	}
+	alone := open(t, admin.Options{NSQDHTTPAddresses: []string{one.HTTPAddr()}})
+	if _, body := alone.ask("POST", "/api/topics/nothing", `{"action":"pause"}`); !strings.HasPrefix(body, `{"message":"UPSTREAM_ERROR: no nsqd has topic nothing`) {
+		t.Errorf("a topic that the only nsqd has not: %s", body)
+	}
 }
 
 // TestNSQAdmin_PartOfTheClusterIsDown: what works is done, and what does not is

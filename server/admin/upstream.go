@@ -196,7 +196,7 @@ func (o *outcome) failure() error {
 	if len(o.errs) == 0 || len(o.errs) < o.asked {
 		return nil
 	}
-	return &apiError{http.StatusBadGateway, "UPSTREAM_ERROR: " + o.text(), "No server did it; each has said why."}
+	return &apiError{http.StatusBadGateway, "UPSTREAM_ERROR: " + strings.TrimPrefix(o.text(), "UPSTREAM_ERROR: "), "No server did it; each has said why."}
 }
 
 // warning is what nsqadmin says when some servers failed, "" when none did.

@@ -30,6 +30,7 @@ type Imported struct {
 	Messages int64           `json:"messages"` // of topics and channels together
 	Topics   []ImportedTopic `json:"topics"`
 	Notes    []string        `json:"notes"`
+	Lost     bool            `json:"lost"` // damage was passed over, other than a last write that was not finished
 }
 
 // ImportedTopic is what was imported of a topic.
@@ -304,6 +305,8 @@ func (im *importer) damage(damaged []diskqueue.Damage) {
 		what := "damaged bytes were passed over"
 		if d.Torn {
 			what = "the last write was not finished"
+		} else {
+			im.sum.Lost = true
 		}
 		im.sum.Notes = append(im.sum.Notes, fmt.Sprintf("%s: %s: %d at %d", d.File, what, d.Bytes, d.Offset))
 	}

@@ -22,6 +22,7 @@ type output struct {
 	buf      *bufio.Writer // to f; empty between jobs
 	zip      *gzip.Writer  // to buf; nil without gzip
 	zipping  bool          // a member has begun
+	empty    bool          // nothing is in the file yet
 	dirty    bool          // something was written after the last sync
 	name     string        // of the file that was opened last, <REV> left in
 	revision int
@@ -80,7 +81,7 @@ func (out *output) sync() error {
 			return err
 		}
 		out.zip.Reset(out.buf)
-		out.zipping = false
+		out.zipping, out.empty = false, false
 	}
 	if err := out.flush(); err != nil {
 		return err
@@ -92,10 +93,14 @@ func (out *output) sync() error {
 	return nil
 }
 
-// close syncs and closes the file, and moves it out of the work directory.
+// close syncs and closes the file, and moves it out of the work directory. One
+// without messages gets a gzip member nevertheless: no reader takes nothing for that.
 func (out *output) close() error {
 	if out.f == nil {
 		return nil
+	}
+	if out.zip != nil && out.empty {
+		out.zipping, out.dirty = true, true
 	}
 	if err := out.sync(); err != nil {
 		return err
@@ -183,7 +188,7 @@ func (out *output) open(path string) (done bool, err error) {
 	if err := syncDir(path); err != nil {
 		return false, errors.Join(err, f.Close())
 	}
-	out.f, out.buf = f, bufio.NewWriterSize(f, 64<<10)
+	out.f, out.buf, out.empty = f, bufio.NewWriterSize(f, 64<<10), info.Size() == 0
 	if out.o.Gzip {
 		out.zip, err = gzip.NewWriterLevel(out.buf, out.o.GzipLevel)
 	}

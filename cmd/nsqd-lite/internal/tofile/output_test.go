@@ -3,6 +3,7 @@ package tofile
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -162,6 +163,14 @@ func TestOutput_Gzip(t *testing.T) {
 	out.runJob(t, noon, sync)
 	if size() != before {
 		t.Error("a sync without a message has written a member without one")
+	}
+	none := newOutput(t, func(o *Options) { o.Gzip = true })
+	if err := errors.Join(none.rotate(noon), none.rotate(noon.Add(time.Hour)), none.close()); err != nil {
+		t.Fatal(err)
+	}
+	wantFiles(t, none.o.Dir, "t.box-000000.2026-03-04_15.log.gz: ", "t.box-000000.2026-03-04_16.log.gz: ")
+	if info, err := os.Stat(filepath.Join(none.o.Dir, "t.box-000000.2026-03-04_15.log.gz")); err != nil || info.Size() == 0 {
+		t.Errorf("a file without messages is not one of gzip's: %v", err)
 	}
 	again := newOutput(t, func(o *Options) { o.Dir, o.Gzip = out.o.Dir, true })
 	again.runJob(t, noon, sync, "c")
