@@ -168,3 +168,17 @@ func TestError_ComparesCodes(t *testing.T) {
 		}
 	}
 }
+
+// What will be over soon by itself is told from what nsqd has decided.
+func TestError_Passing(t *testing.T) {
+	for _, e := range []*client.Error{client.ErrAuthFailed, client.ErrAuthError, client.ErrSubFailed} {
+		if !e.Passing() {
+			t.Errorf("%s does not pass", e.Code)
+		}
+	}
+	for _, e := range []*client.Error{client.ErrInvalid, client.ErrBadBody, client.ErrBadTopic, client.ErrIdentifyFailed, client.ErrAuthDisabled, client.ErrAuthFirst, client.ErrUnauthorized} {
+		if e.Passing() {
+			t.Errorf("%s passes", e.Code)
+		}
+	}
+}

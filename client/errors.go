@@ -109,6 +109,14 @@ func (e *Error) MayBeKept() bool { return strings.Contains(e.Detail, wire.MayBeK
 // executed, and nothing is wrong with it.
 func (e *Error) CutShort() bool { return strings.Contains(e.Detail, wire.FailedToRead) }
 
+// Passing says whether what nsqd refuses a connection for is likely to be over soon
+// by itself: it could not ask whether the secret is good, or a channel has as many
+// subscribers as it takes. Every other refusal is a decision, and stands until
+// somebody changes a configuration.
+func (e *Error) Passing() bool {
+	return e.Is(ErrAuthFailed) || e.Is(ErrAuthError) || e.Is(ErrSubFailed)
+}
+
 // Is reports whether target is an *Error of the same code.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)

@@ -27,10 +27,10 @@ func TestReader_RefusedHandshakesBackOff(t *testing.T) {
 			case wire.Identify:
 				c.Respond(`{"auth_required":true}`)
 			case wire.Auth:
-				c.Fail(wire.CodeAuthFailed, "AUTH failed")
+				c.Fail(wire.CodeUnauthorized, "AUTH no authorizations found")
 			}
 			return true
-		}, client.ErrAuthFailed},
+		}, client.ErrUnauthorized},
 		{"no secret", client.Options{}, func(c *mocknsqd.Conn, cmd *wire.Command) bool {
 			c.Respond(`{"auth_required":true}`)
 			return true
@@ -66,5 +66,54 @@ func TestReader_RefusedHandshakesBackOff(t *testing.T) {
 				t.Errorf("%d connections in a minute, want one each half a minute", s.Accepted)
 			}
 		})
+	}
+}
+
+// An nsqd whose auth server is away for a while is no decision against the secret: the
+// reader is back within a second, as after any other fault. One that stays away is
+// asked less and less often.
+func TestReader_IsBackAfterTheAuthServer(t *testing.T) {
+	for _, code := range []wire.Code{wire.CodeAuthFailed, wire.CodeAuthError} {
+		w := newWorld(t, looptest.Options{Seed: 1})
+		s, err := mocknsqd.Listen(w.Loop("nsqd"), "nsqd:4150")
+		if err != nil {
+			t.Fatal(err)
+		}
+		away := true
+		s.Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
+			switch {
+			case cmd.Verb == wire.Identify:
+				c.Respond(`{"auth_required":true}`)
+			case cmd.Verb == wire.Auth && away:
+				c.Fail(code, "AUTH failed")
+			case cmd.Verb == wire.Auth:
+				c.Respond(`{"identity":"somebody"}`)
+			case cmd.Verb == wire.Sub:
+				c.OK()
+			}
+			return true
+		}
+		var back time.Time
+		w.reader(Options{
+			NSQDs:  []string{"nsqd:4150"},
+			Client: client.Options{AuthSecret: func() string { return "secret" }},
+		})
+		w.Run(5 * time.Second)
+		away = false
+		began := w.Now()
+		w.within(time.Minute, "the subscription", func() bool {
+			back = w.Now()
+			return len(w.events) > 0 && w.events[len(w.events)-1] == "connect nsqd:4150"
+		})
+		if d := back.Sub(began); d > time.Second {
+			t.Errorf("%s: back after %v, want a second at most", code, d)
+		}
+		away = true
+		s.Accepted = 0
+		w.l.Do(func() { s.Cut() })
+		w.Run(10 * time.Minute)
+		if s.Accepted < 20 || s.Accepted > 120 {
+			t.Errorf("%s: %d connections in ten minutes, want one each tenth of the time", code, s.Accepted)
+		}
 	}
 }

@@ -131,8 +131,8 @@ func (n *node) logFailure(log *slog.Logger, err error) {
 	log.Warn("no connection: will try until there is one", "err", err)
 }
 
-// permanent says whether trying again soon is pointless: what nsqd refused, it
-// will refuse again until somebody changes a configuration.
+// permanent says whether trying again soon is pointless: what nsqd has decided to
+// refuse, it will refuse again until somebody changes a configuration.
 func permanent(err error) bool {
 	for _, target := range []error{client.ErrHTTPEndpoint, client.ErrTLSRefused, client.ErrChecksumRefused, client.ErrAuthRequired} {
 		if errors.Is(err, target) {
@@ -140,7 +140,7 @@ func permanent(err error) bool {
 		}
 	}
 	var e *client.Error
-	return errors.As(err, &e) && !errors.Is(e, client.ErrSubFailed)
+	return errors.As(err, &e) && !e.Passing()
 }
 
 // forget drops a node that is neither wanted nor connected.

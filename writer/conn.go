@@ -50,8 +50,8 @@ type conn struct {
 	failing bool       // the current outage was logged
 
 	// hopeless says that the last attempt failed in a way that another one
-	// will hardly mend: the address is not nsqd's, or nsqd refuses what it is
-	// told in the handshake.
+	// will hardly mend: the address is not nsqd's, or nsqd has decided to
+	// refuse what it is told in the handshake.
 	hopeless bool
 
 	// suspect says that publishes have failed here and none was confirmed
@@ -297,7 +297,7 @@ func (c *conn) onLoss(wasReady bool, err error) {
 	var refused *client.Error
 	c.err = err
 	c.hopeless = errors.Is(err, client.ErrHTTPEndpoint) || errors.Is(err, client.ErrTLSRefused) || errors.Is(err, client.ErrChecksumRefused) ||
-		errors.Is(err, client.ErrAuthRequired) || !wasReady && errors.As(err, &refused)
+		errors.Is(err, client.ErrAuthRequired) || !wasReady && errors.As(err, &refused) && !refused.Passing()
 	w.mail.setError(err)
 	if !wasReady {
 		w.onError(err)
@@ -332,9 +332,13 @@ func (c *conn) logLoss(wasReady bool, err error) {
 func (c *conn) dialLater(wasReady bool) {
 	w := c.w
 	var d time.Duration
-	switch limit := max(backoff.Outage(time.Duration(w.now()-c.down)), w.o.ReconnectDelay); {
+	outage := time.Duration(w.now() - c.down)
+	limit := max(backoff.Outage(outage), w.o.ReconnectDelay)
+	switch refused := (*client.Error)(nil); {
 	case c.hopeless:
 		d = c.redial.Next()
+	case !wasReady && errors.As(c.err, &refused): // it is there, and wants to be left alone
+		d = c.redial.NextWithin(max(limit, outage/10), time.Duration(w.now()-c.dialed))
 	case wasReady:
 		d = c.redial.NextWithin(limit, 0)
 	default:

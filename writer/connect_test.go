@@ -2,13 +2,16 @@ package writer_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/nsqloop/nsqloop/client"
 	"github.com/nsqloop/nsqloop/internal/mocknsqd"
+	"github.com/nsqloop/nsqloop/internal/wire"
 	"github.com/nsqloop/nsqloop/loop/looptest"
 	"github.com/nsqloop/nsqloop/server/nsqtest"
 	"github.com/nsqloop/nsqloop/writer"
@@ -145,6 +148,57 @@ func TestWriter_FindsServersThroughLookupd(t *testing.T) {
 	for i, nsqd := range w.Stats().NSQDs {
 		if nsqd.Confirmed != before[i].Confirmed+5 {
 			t.Errorf("%s confirmed %d of 10", nsqd.Addr, nsqd.Confirmed-before[i].Confirmed)
+		}
+	}
+}
+
+// An nsqd whose auth server is away cannot judge the secret: publishes wait for it,
+// and the writer is back within a second. One that has decided against the secret, or
+// against what it is told, has nothing to wait for.
+func TestWriter_WaitsForTheAuthServer(t *testing.T) {
+	for _, row := range []struct {
+		code  wire.Code
+		waits bool
+	}{
+		{wire.CodeAuthFailed, true},
+		{wire.CodeAuthError, true},
+		{wire.CodeUnauthorized, false},
+		{wire.CodeAuthDisabled, false},
+	} {
+		g := &given{world: newWorld(t, 1), t: t, rs: newResults()}
+		g.s = append(g.s, g.mock(0))
+		away := true
+		g.s[0].Script = func(c *mocknsqd.Conn, cmd *wire.Command) bool {
+			switch {
+			case cmd.Verb == wire.Identify:
+				c.Respond(`{"auth_required":true}`)
+			case cmd.Verb == wire.Auth && away:
+				c.Fail(row.code, "AUTH failed")
+			case cmd.Verb == wire.Auth:
+				c.Respond(`{"identity":"somebody"}`)
+			default:
+				return false
+			}
+			return true
+		}
+		g.w = g.writer(writer.Options{NSQDs: []string{"a:4150"}, Client: client.Options{AuthSecret: func() string { return "secret" }}})
+		g.publish("x")
+		g.run(4 * time.Second)
+		if !row.waits {
+			g.rs.want(t, "x not sent")
+			if err := g.rs.all["x"].Err; !errors.Is(err, client.ErrNotConnected) {
+				t.Errorf("%s: got %v, want %v", row.code, err, client.ErrNotConnected)
+			}
+			continue
+		}
+		g.rs.want(t)
+		g.do(func() { away = false })
+		g.run(time.Second)
+		g.rs.want(t, "x confirmed")
+		g.do(func() { away = true; g.s[0].Accepted = 0; g.s[0].Cut() })
+		g.run(10 * time.Minute)
+		if n := g.s[0].Accepted; n < 20 || n > 120 {
+			t.Errorf("%s: %d connections in ten minutes, want one each tenth of the time", row.code, n)
 		}
 	}
 }
