@@ -16,9 +16,11 @@ import (
 //  4. the connections are closed
 //
 // It waits for all of it and returns nil when step 3 had nothing to do, and a
-// *ShutdownError, which wraps ctx.Err(), otherwise. The loop must run. Called
-// on the loop it would wait for itself: it returns client.ErrWouldBlock and
-// does nothing.
+// *ShutdownError, which wraps ctx.Err(), otherwise. Called on the loop it would
+// wait for itself: it returns client.ErrWouldBlock and does nothing. On a loop
+// that has not started it returns at once when nothing is pending; otherwise it
+// waits for the loop until ctx ends, and what is pending ends when the loop
+// starts after all.
 //
 // When the loop shuts down, it does the same for its Writers, unasked.
 func (w *Writer) Shutdown(ctx context.Context) error {
@@ -26,6 +28,9 @@ func (w *Writer) Shutdown(ctx context.Context) error {
 		return fmt.Errorf("shutdown: %w", client.ErrWouldBlock)
 	}
 	w.closeMailbox()
+	if w.endUnstarted() {
+		return nil
+	}
 	if err := w.loop.Post(func() { w.whenDrained(w.close) }); err != nil {
 		return nil // the loop has stopped, and ended everything
 	}
@@ -38,6 +43,10 @@ func (w *Writer) Shutdown(ctx context.Context) error {
 	if err := w.loop.Post(func() { cut <- w.cutOff() }); err != nil {
 		return nil
 	}
+	if w.life.Load() == lifeNew {
+		n, _ := w.mail.pending()
+		return &ShutdownError{NotSent: uint64(n), Err: ctx.Err()}
+	}
 	e := <-cut
 	<-w.stopped
 	if e == nil {
@@ -45,6 +54,17 @@ func (w *Writer) Shutdown(ctx context.Context) error {
 	}
 	e.Err = ctx.Err()
 	return e
+}
+
+// endUnstarted ends a Writer whose loop has not come to start it, if nobody is to be
+// told of an end, and reports whether it did. On a loop that runs, and was about to
+// start it, that is all that would have followed.
+func (w *Writer) endUnstarted() bool {
+	if !w.mail.empty() || !w.life.CompareAndSwap(lifeNew, lifeEnded) {
+		return false
+	}
+	w.stopOnce.Do(w.stop)
+	return true
 }
 
 // cutOff closes, and says how what was pending when that began has ended. It is
@@ -155,12 +175,13 @@ func (w *Writer) onConnClosed() {
 			return
 		}
 	}
-	select {
-	case <-w.stopped:
-	default:
-		w.remove()
-		close(w.stopped)
-	}
+	w.stopOnce.Do(w.stop)
+}
+
+// stop is the last that happens. It runs once, on the loop or before that has started.
+func (w *Writer) stop() {
+	w.remove()
+	close(w.stopped)
 }
 
 // onLoopStopped ends everything, because the loop makes no other turn. What is

@@ -49,17 +49,32 @@ func (n *counts) add(r *Result, size int) {
 	n.outcomes[OutcomeOf(r.Err)]++
 }
 
-// Stats returns a snapshot. Off the loop it waits for the loop, which must
-// run.
+// Stats returns a snapshot. Off the loop it waits for the loop, if that has
+// started.
 func (w *Writer) Stats() Stats {
 	if w.loop.OnLoop() {
 		return w.stats()
+	}
+	if w.life.Load() != lifeRunning {
+		return w.unstartedStats()
 	}
 	snapshot := make(chan Stats, 1)
 	if err := w.loop.Post(func() { snapshot <- w.stats() }); err != nil {
 		return w.stats() // the loop has stopped: nothing changes any more
 	}
 	return <-snapshot
+}
+
+// unstartedStats is what Stats says before the Writer has started: what is pending,
+// and the nsqds that it is going to dial.
+func (w *Writer) unstartedStats() (s Stats) {
+	s.Pending, s.PendingBytes = w.mail.pending()
+	w.config.Lock()
+	defer w.config.Unlock()
+	for _, addr := range w.nsqds {
+		s.NSQDs = append(s.NSQDs, NSQDStats{Addr: addr, Direct: true})
+	}
+	return s
 }
 
 func (w *Writer) stats() Stats {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nsqloop/nsqloop/client"
@@ -19,6 +20,7 @@ type Writer struct {
 	o    Options
 	log  *slog.Logger
 	mail mailbox
+	life atomic.Int32 // lifeNew, then one of the others
 
 	// What follows belongs to the loop.
 
@@ -64,7 +66,8 @@ type Writer struct {
 
 	loopStopped bool // the loop has stopped
 
-	remove func() // takes back the loop's OnShutdown and OnStop
+	remove   func() // takes back the loop's OnShutdown and OnStop
+	stopOnce sync.Once
 
 	counts counts
 
@@ -77,6 +80,14 @@ type Writer struct {
 	drainFunc   func() // w.drain, w.onTurnEnd: made once
 	turnEndFunc func()
 }
+
+// The lives of a Writer. Whoever waits for the loop asks first whether it has begun:
+// one that nobody starts would let them wait for ever.
+const (
+	lifeNew     int32 = iota // start has not run
+	lifeRunning              // it has
+	lifeEnded                // Shutdown came before it, with nothing to do
+)
 
 // New starts a Writer on l. The connections are dialled as soon as the loop
 // runs; publishes may be called at once. The error names the option that is
@@ -110,6 +121,9 @@ func New(l loop.Loop, o Options) (*Writer, error) {
 // start dials. It runs on the loop.
 func (w *Writer) start() {
 	w.epoch = w.loop.Now()
+	if w.life.Swap(lifeRunning) == lifeEnded {
+		w.closed = true
+	}
 	if w.closed {
 		return
 	}
