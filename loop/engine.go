@@ -125,6 +125,15 @@ func (e *Engine) Start() error {
 	return nil
 }
 
+// Started says whether the loop has been started, also when it has stopped
+// since. What waits for a loop that was not would wait for whoever starts it.
+// It may be called from any goroutine.
+func (e *Engine) Started() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.state != fresh
+}
+
 // open starts gnet, and enrols a connection to ourselves, because gnet hands
 // out the handle of its event loop only through a connection.
 func (e *Engine) open() error {

@@ -22,7 +22,7 @@ func (s *Server) Advance(d time.Duration) error {
 		func() {}, // in a turn that has the new time, at whose end all is done that was due
 		func() {},
 	} {
-		if stopped := s.call(step); stopped != nil || err != nil {
+		if stopped := s.ask(step); stopped != nil || err != nil {
 			err = errors.Join(err, stopped)
 			return fmt.Errorf("advance the server's clock: %w", err)
 		}

@@ -54,7 +54,8 @@ func (s *Server) makeTopic(name string, from *origin) (*topic, error) {
 // Publish publishes messages to a topic, which is made if there is none, and
 // returns when they are kept: all of them, or with an error none. The bodies
 // are copied; none may be empty. It is for programs that have a server inside
-// them; it may be called from any goroutine but the loop's.
+// them; it may be called from any goroutine but the loop's, which must have been
+// started: else it returns ErrNotStarted.
 func (s *Server) Publish(topic string, bodies ...[]byte) error {
 	for i, body := range bodies {
 		if len(body) == 0 || len(body) > s.o.MaxMsgSize {
@@ -62,7 +63,7 @@ func (s *Server) Publish(topic string, bodies ...[]byte) error {
 		}
 	}
 	told := make(chan error, 1)
-	err := s.call(func() {
+	err := s.ask(func() {
 		t, err := s.createTopic(topic)
 		if err != nil {
 			told <- err

@@ -98,7 +98,7 @@ func (c *conn) tell(level slog.Level, msg string, args ...any) {
 
 // newConn makes the handler of a connection that is being accepted.
 func newConn(s *Server) loop.Handler {
-	if s.closed {
+	if !s.life.begin() || s.closed {
 		return nil
 	}
 	return &conn{s: s, timeout: int64(s.o.MsgTimeout)}

@@ -31,6 +31,11 @@ var (
 	// they are made on that loop: they would wait for themselves.
 	ErrOnLoop = errors.New("call would wait for the loop it is made on")
 
+	// ErrNotStarted is returned by calls that wait for the server's loop when
+	// nobody has started it. Start it first; a Run on another goroutine may come
+	// later than the call.
+	ErrNotStarted = errors.New("the loop has not been started: call its Start or Run first")
+
 	// ErrBadName is returned for the name of a topic or channel that breaks
 	// NSQ's rule: 1 to 64 of the characters a-z A-Z 0-9 . _ - and an optional
 	// #ephemeral at the end.

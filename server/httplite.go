@@ -48,7 +48,7 @@ type liteChannelStats struct {
 
 // liteStats says what nsqd's statistics have no place for.
 func (h *httpServer) liteStats(w http.ResponseWriter, r *http.Request) error {
-	st, err := h.s.Stats(StatsOptions{ExcludeClients: true, ExcludeMemory: true, Oldest: true})
+	st, err := h.s.takeStats(StatsOptions{ExcludeClients: true, ExcludeMemory: true, Oldest: true})
 	if err != nil {
 		return errExiting
 	}

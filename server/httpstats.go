@@ -139,7 +139,7 @@ func (h *httpServer) stats(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	st, err := h.s.Stats(StatsOptions{
+	st, err := h.s.takeStats(StatsOptions{
 		Topic:          query.Get("topic"),
 		Channel:        query.Get("channel"),
 		ExcludeClients: isOff(query, "include_clients"),

@@ -116,10 +116,11 @@ func (o LookupdOptions) withDefaults() (LookupdOptions, error) {
 // that find it again tell it everything again. All its fields belong to its
 // loop once NewLookupd has returned.
 type Lookupd struct {
-	l   loop.Loop
-	o   LookupdOptions
-	log *slog.Logger
-	reg *lookup.Registry
+	l    loop.Loop
+	life life
+	o    LookupdOptions
+	log  *slog.Logger
+	reg  *lookup.Registry
 
 	budget   budget
 	held     int64 // in the budget: what the registry takes
@@ -147,7 +148,7 @@ func NewLookupd(l loop.Loop, o LookupdOptions) (*Lookupd, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Lookupd{l: l, o: o, log: o.Logger, reg: lookup.New(lookup.Options{
+	d := &Lookupd{l: l, life: newLife(), o: o, log: o.Logger, reg: lookup.New(lookup.Options{
 		MaxNames: o.MaxNames, MaxTotal: o.MaxRegistrations,
 		Inactive: o.InactiveProducerTimeout, Tombstone: o.TombstoneLifetime,
 	})}
@@ -171,6 +172,9 @@ func NewLookupd(l loop.Loop, o LookupdOptions) (*Lookupd, error) {
 
 // begin lets nsqds in. Those that come earlier are turned away, and come again.
 func (d *Lookupd) begin() {
+	if !d.life.begin() || d.closed {
+		return
+	}
 	d.begun = true
 	if d.o.BroadcastAddress == "" {
 		findHost(d.l, d.hostname, func(host string) { d.host = host })
@@ -229,10 +233,14 @@ func (d *Lookupd) HTTPAddr() net.Addr { return d.http.addr() }
 
 // Shutdown stops accepting, waits until ctx ends for HTTP requests that are
 // running, closes the nsqds' connections, and stops the loop if StartLookupd
-// made it. It must not be called on the loop.
+// made it. On a loop that was not started there is nothing to wait for. It must
+// not be called on the loop.
 func (d *Lookupd) Shutdown(ctx context.Context) error {
 	if d.l.OnLoop() {
 		return ErrOnLoop
+	}
+	if ended, err := d.life.end(d.giveBack); ended {
+		return errors.Join(err, d.own.shutdown(ctx))
 	}
 	var errs []error
 	if err := d.http.shutdown(ctx); err != nil {
@@ -246,21 +254,34 @@ func (d *Lookupd) Shutdown(ctx context.Context) error {
 }
 
 // Close stops the nsqlookupd as Shutdown does, without waiting. It may be
-// called anywhere. On the loop, a loop made by StartLookupd stops later, by
-// itself.
+// called anywhere, also before the loop is started. On the loop, a loop made by
+// StartLookupd stops later, by itself.
 func (d *Lookupd) Close() error {
 	if d.l.OnLoop() {
 		d.stop()
+	} else if ended, err := d.life.end(d.giveBack); ended {
+		return errors.Join(err, d.own.close())
 	} else if err := d.call(d.stop); err != nil && !errors.Is(err, ErrClosed) {
 		return err
 	}
 	return errors.Join(d.http.close(), d.own.close())
 }
 
+// giveBack gives back what an nsqlookupd has taken that has not begun.
+func (d *Lookupd) giveBack() error {
+	errs := []error{d.http.close()}
+	if d.tcp != nil {
+		errs = append(errs, d.tcp.Close())
+	}
+	d.closed = true
+	d.release()
+	return errors.Join(errs...)
+}
+
 // stop closes the door and the connections, on the loop. Later calls do
 // nothing.
 func (d *Lookupd) stop() {
-	if d.closed {
+	if !d.life.begin() || d.closed {
 		return
 	}
 	d.closed = true
@@ -288,4 +309,4 @@ func (d *Lookupd) weigh() {
 
 // call runs f on the loop and waits for it. It returns ErrOnLoop when it is
 // called there, and ErrClosed, without having run f, when d is closed.
-func (d *Lookupd) call(f func()) error { return callOn(d.l, &d.closed, f) }
+func (d *Lookupd) call(f func()) error { return callOn(d.l, &d.life, &d.closed, f) }

@@ -38,7 +38,7 @@ type lookupdConn struct {
 
 // newLookupdConn makes the handler of a connection that is being accepted.
 func newLookupdConn(d *Lookupd) loop.Handler {
-	if !d.begun || d.closed || len(d.conns) >= d.o.MaxConns || !d.budget.has(connCost) {
+	if !d.life.begin() || !d.begun || d.closed || len(d.conns) >= d.o.MaxConns || !d.budget.has(connCost) {
 		return nil
 	}
 	return &lookupdConn{d: d}

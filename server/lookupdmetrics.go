@@ -1,9 +1,9 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -19,10 +19,14 @@ var (
 )
 
 // Collector returns the figures of d for a Prometheus registry of the program's
-// own; GET /metrics serves the same.
-func (d *Lookupd) Collector() prometheus.Collector { return lookupdCollector{d} }
+// own; GET /metrics serves the same. There are none of an nsqlookupd that is
+// closed, or whose loop has not been started.
+func (d *Lookupd) Collector() prometheus.Collector { return lookupdCollector{d: d} }
 
-type lookupdCollector struct{ d *Lookupd }
+type lookupdCollector struct {
+	d     *Lookupd
+	alone bool // nobody else's figures are lost when it fails
+}
 
 // Describe is prometheus.Collector's.
 func (c lookupdCollector) Describe(ch chan<- *prometheus.Desc) {
@@ -35,7 +39,14 @@ func (c lookupdCollector) Describe(ch chan<- *prometheus.Desc) {
 // the loop's.
 func (c lookupdCollector) Collect(ch chan<- prometheus.Metric) {
 	var n lookup.Counts
-	if err := lookupdHTTP(c).ask(func(r *lookup.Registry, now time.Time) { n = r.Count(now) }); err != nil {
+	err := checkStarted(c.d.l)
+	if err == nil {
+		err = c.d.call(func() { n = c.d.reg.Count(c.d.l.Now()) })
+	}
+	switch {
+	case !c.alone && (errors.Is(err, ErrClosed) || errors.Is(err, ErrNotStarted)):
+		return
+	case err != nil:
 		ch <- prometheus.NewInvalidMetric(descLookupProducers, err)
 		return
 	}
@@ -51,7 +62,7 @@ func (h *httpServer) lookupdMetricsRoutes(d *Lookupd) []*route {
 	handler := sync.OnceValue(func() http.Handler {
 		registry := prometheus.NewRegistry()
 		registry.MustRegister(
-			lookupdCollector{d},
+			lookupdCollector{d, true},
 			collectors.NewGoCollector(),
 			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		)

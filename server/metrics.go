@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"net/http"
 	"runtime"
 	"strconv"
@@ -17,12 +18,15 @@ import (
 // Collector returns the server's figures for a Prometheus registry of the
 // program's own; GET /metrics serves the same. One scrape is one inventory
 // on the loop. The channels of a topic that are ephemeral are added up under
-// the name "#ephemeral", for their names are often random.
-func (s *Server) Collector() prometheus.Collector { return collector{s, s.o.compat()} }
+// the name "#ephemeral", for their names are often random. Of a server that is
+// closed, or whose loop has not been started, all there is to see is that
+// nsqd_healthy is 0.
+func (s *Server) Collector() prometheus.Collector { return collector{s: s, compat: s.o.compat()} }
 
 type collector struct {
 	s      *Server
 	compat compat
+	alone  bool // nobody else's figures are lost when it fails
 }
 
 // desc describes a metric. Where it is inlined it takes 200 bytes of the program
@@ -36,7 +40,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 var (
 	descBuild       = desc("build_info", "1, and the versions as labels: the one told to clients, the program's, Go's.", "version", "lite_version", "go_version")
 	descSyncWindow  = desc("sync_window_seconds", "Age of the oldest acknowledged message that a loss of power can take, -1 when nothing bounds it.", "sync")
-	descHealthy     = desc("healthy", "1 when the last write to a journal succeeded, else 0.")
+	descHealthy     = desc("healthy", "1 when the last write to a journal succeeded; 0 when not, and when the server is closed or not started.")
 	descConnections = desc("connections", "Connections that are open.", "kind")
 	descJournal     = desc("disk_bytes", "Bytes that the journals of all topics occupy.")
 	descCorrupt     = desc("disk_corrupt_records_total", "Journal records that failed their checksum and were skipped.")
@@ -84,11 +88,15 @@ func (c collector) Describe(ch chan<- *prometheus.Desc) {
 // the loop's.
 func (c collector) Collect(ch chan<- prometheus.Metric) {
 	st, err := c.s.Stats(StatsOptions{ExcludeClients: true, ExcludeMemory: !c.compat.mixin, Oldest: !c.s.o.MetricsWithoutChannels})
-	if err != nil {
+	m := metricSink(ch)
+	switch {
+	case !c.alone && (errors.Is(err, ErrClosed) || errors.Is(err, ErrNotStarted)):
+		m.gauge(descHealthy, 0)
+		return
+	case err != nil:
 		ch <- prometheus.NewInvalidMetric(descBuild, err)
 		return
 	}
-	m := metricSink(ch)
 	m.gauge(descBuild, 1, st.Version, c.s.o.LiteVersion, runtime.Version())
 	window := float64(st.SyncWindow)
 	if window > 0 {
@@ -256,7 +264,7 @@ func (h *httpServer) metrics() func(http.ResponseWriter, *http.Request) error {
 			for j := range all[i] {
 				registry := prometheus.NewRegistry()
 				registry.MustRegister(
-					collector{h.s, compat{exporter: i == 1, mixin: j == 1}},
+					collector{h.s, compat{exporter: i == 1, mixin: j == 1}, true},
 					(*httpCollector)(h),
 					collectors.NewGoCollector(),
 					collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),

@@ -187,7 +187,7 @@ func (s *Server) SetLookupds(addrs []string) error {
 	if err := checkLookupds(addrs); err != nil {
 		return err
 	}
-	return s.call(func() { s.peers.set(addrs) })
+	return s.ask(func() { s.peers.set(addrs) })
 }
 
 // lookupds are the nsqlookupds that are configured now; ok is false when the

@@ -17,9 +17,10 @@ import (
 
 // Server is a broker. All its fields belong to its loop once New has returned.
 type Server struct {
-	l   loop.Loop
-	o   Options
-	log *slog.Logger
+	l    loop.Loop
+	life life
+	o    Options
+	log  *slog.Logger
 
 	topics []*topic          // sorted by name
 	byName map[string]*topic // the same ones, for looking up; never ranged over
@@ -88,7 +89,7 @@ func newServer(l loop.Loop, o Options, path *dataPath) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		l: l, o: o, log: o.Logger, path: path,
+		l: l, life: newLife(), o: o, log: o.Logger, path: path,
 		byName:      map[string]*topic{},
 		subscribers: map[uint32]*conn{},
 	}
@@ -110,7 +111,7 @@ func newServer(l loop.Loop, o Options, path *dataPath) (*Server, error) {
 	s.statsd.s = s
 	s.metadata.s = s
 	if err := s.open(); err != nil {
-		s.abandon()
+		s.abandon() // the first error says what is wrong
 		return nil, err
 	}
 	return s, nil
@@ -178,6 +179,9 @@ func (s *Server) open() error {
 
 // begin is the server's first turn.
 func (s *Server) begin() {
+	if !s.life.begin() || s.closed {
+		return
+	}
 	s.start = s.l.Now().Unix()
 	for _, t := range s.topics {
 		for _, ch := range t.channels {
@@ -191,22 +195,33 @@ func (s *Server) begin() {
 	s.peers.start()
 }
 
-// abandon gives back what a server that could not start has taken.
+// abandon ends a server that could not start.
 func (s *Server) abandon() {
+	if ended, _ := s.life.end(s.giveBack); !ended {
+		_ = s.giveBack()
+	}
+}
+
+// giveBack gives back what a server has taken that has not begun.
+func (s *Server) giveBack() error {
+	errs := []error{s.http.close(), s.https.close()}
 	if s.tcp != nil {
-		s.tcp.Close()
+		errs = append(errs, s.tcp.Close())
 	}
-	_ = s.http.close() // whoever starts a server hears of the first error
-	_ = s.https.close()
 	for _, t := range s.topics {
-		t.j.Close()
+		errs = append(errs, t.j.Close())
 	}
-	if s.tcp == nil { // else somebody may have published already
-		s.publishers.save(s.publishers.loaded) // for the next try
+	if s.life.isOver() { // else somebody may have published already
+		s.publishers.save(s.publishers.loaded) // for the next one
 	}
-	s.path.close()
+	s.auth.close()
+	errs = append(errs, s.path.close())
 	s.closed = true
 	s.topics = nil
+	if s.release != nil {
+		s.release()
+	}
+	return errors.Join(errs...)
 }
 
 // TCPAddr is the address that clients connect to; nil when there is none.
@@ -229,12 +244,16 @@ func (s *Server) HTTPAddr() net.Addr { return s.http.addr() }
 //  5. close the journals and give the data path back
 //  6. stop the loop, if Start made it
 //
-// When ctx ends, step 2 waits no longer. Everything is kept: what waits, what
-// is deferred and when it is due, and what is in flight, which will be
-// delivered again. Shutdown must not be called on the loop.
+// When ctx ends, step 2 waits no longer. With Options.DataPath everything is
+// kept: what waits, what is deferred and when it is due, and what is in flight,
+// which will be delivered again. Without one it is gone. On a loop that was not
+// started there is nothing to wait for. Shutdown must not be called on the loop.
 func (s *Server) Shutdown(ctx context.Context) error {
 	if s.l.OnLoop() {
 		return ErrOnLoop
+	}
+	if ended, err := s.life.end(s.giveBack); ended {
+		return errors.Join(err, s.own.shutdown(ctx))
 	}
 	if err := s.call(s.stopAccepting); err != nil && !errors.Is(err, ErrClosed) { // 1
 		return err
@@ -254,12 +273,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // Close stops the server as Shutdown does, without waiting for HTTP requests
-// that are running. It may be called anywhere. On the loop, a loop made by
-// Start stops later, by itself.
+// that are running. It may be called anywhere, also before the loop is started.
+// On the loop, a loop made by Start stops later, by itself.
 func (s *Server) Close() error {
 	var errs []error
 	if s.l.OnLoop() {
 		errs = append(errs, s.stop())
+	} else if ended, err := s.life.end(s.giveBack); ended {
+		errs = append(errs, err)
 	} else {
 		var err error
 		if stopped := s.call(func() { err = s.stop() }); stopped == nil {
@@ -284,7 +305,7 @@ func (s *Server) stopAccepting() {
 
 // stop is steps 1 and 3 to 5 of Shutdown, on the loop. Later calls do nothing.
 func (s *Server) stop() error {
-	if s.closed {
+	if !s.life.begin() || s.closed {
 		return nil
 	}
 	s.stopAccepting() // 1
@@ -335,27 +356,16 @@ func (s *Server) stop() error {
 // call runs f on the loop and waits for it. It returns ErrOnLoop when it is
 // called there, and ErrClosed, without having run f, when the server is closed.
 func (s *Server) call(f func()) error {
-	return callOn(s.l, &s.closed, f)
+	return callOn(s.l, &s.life, &s.closed, f)
 }
 
-// callOn runs f on l and waits for it, as Server.call does; closed belongs to
-// the loop.
-func callOn(l loop.Loop, closed *bool, f func()) error {
-	if l.OnLoop() {
-		return ErrOnLoop
+// ask is call for those outside: it does not wait for a loop that was never
+// started, but returns ErrNotStarted.
+func (s *Server) ask(f func()) error {
+	if err := checkStarted(s.l); err != nil {
+		return err
 	}
-	done := make(chan bool, 1)
-	err := l.Post(func() {
-		ran := !*closed
-		defer func() { done <- ran }() // also when f panics, which the loop reports
-		if ran {
-			f()
-		}
-	})
-	if err != nil || !<-done {
-		return ErrClosed
-	}
-	return nil
+	return s.call(f)
 }
 
 // now is the time of this turn: unix nanoseconds.

@@ -175,8 +175,17 @@ type MemoryStats struct {
 // not from a callback of the server's loop; it waits for some turns of that
 // loop, more of them the more there is to look at, in which messages move: one
 // topic and its channels are of one moment, and others of another. The error
-// says that the server has stopped.
+// says that the server has stopped, or, as ErrNotStarted, that its loop has not
+// been started.
 func (s *Server) Stats(o StatsOptions) (Stats, error) {
+	if err := checkStarted(s.l); err != nil {
+		return Stats{}, err
+	}
+	return s.takeStats(o)
+}
+
+// takeStats is Stats, which waits for the loop also when it has not been started.
+func (s *Server) takeStats(o StatsOptions) (Stats, error) {
 	var v *inventory
 	err := s.callChore(func() (cost int, last bool) {
 		if v == nil {
