@@ -30,6 +30,7 @@ type Engine struct {
 	base   time.Time
 	alarm  *time.Timer
 	watch  *watchdog
+	grace  time.Duration // see graceDefault
 
 	client  *gnet.Client
 	el      gnet.EventLoop // from the control connection
@@ -78,6 +79,7 @@ func New(o Options) (*Engine, error) {
 		opts:     o,
 		base:     time.Now(),
 		rand:     rand.New(rand.NewPCG(seed, 0)),
+		grace:    graceDefault,
 		drained:  make(chan struct{}),
 		finished: make(chan struct{}),
 		done:     make(chan struct{}),

@@ -30,8 +30,9 @@ type Options struct {
 	// nothing when it is nil.
 	OnCallback func(took time.Duration)
 
-	// DrainTimeout bounds the drains when Run ends. 0 means 10 s, negative is
-	// no bound.
+	// DrainTimeout bounds the drains when Run ends: Run returns then, or, when
+	// a callback holds the loop, one second later with an error that names it.
+	// 0 means 10 s, negative is no bound.
 	DrainTimeout time.Duration
 
 	// Linger bounds how long Conn.Close waits for the peer: to take some of

@@ -18,8 +18,8 @@ func (e *Engine) OnStop(f func()) (remove func()) { return e.core.OnStop(f) }
 // Run starts the loop, waits for ctx, and shuts the loop down, for which the
 // drains have Options.DrainTimeout. It returns nil after a clean end, also
 // when somebody else stopped the loop, and an error when the loop could not
-// start, when a drain was cut off, or, as ErrOnLoop, when it is called on the
-// loop.
+// start, when a drain was cut off, when a callback holds the loop, which it
+// names as Shutdown does, or, as ErrOnLoop, when it is called on the loop.
 func (e *Engine) Run(ctx context.Context) error {
 	if e.OnLoop() {
 		return fmt.Errorf("run loop: %w", ErrOnLoop)
@@ -47,7 +47,10 @@ func (e *Engine) Run(ctx context.Context) error {
 //  3. the loop stops, as by Close
 //
 // When ctx is done first, the rest of the first two is skipped and an error
-// wraps ctx's. Called on the loop it does nothing and returns ErrOnLoop.
+// wraps ctx's. A callback that does not return then holds up the third, as it
+// does everything: Shutdown gives it one second more, returns an error that also
+// names it, and leaves the loop to stop when the callback lets it. Called on the
+// loop it does nothing and returns ErrOnLoop.
 func (e *Engine) Shutdown(ctx context.Context) error {
 	if e.OnLoop() {
 		return fmt.Errorf("shut down loop: %w", ErrOnLoop)
@@ -59,22 +62,25 @@ func (e *Engine) Shutdown(ctx context.Context) error {
 		post := func(f func()) { _ = e.Post(f) }
 		post(func() { e.drains.Run(&e.core, post, e.settled) })
 	})
-	var cut error
 	select {
 	case <-e.drained:
 	case <-e.done:
 	case <-ctx.Done():
-		cut = fmt.Errorf("shut down loop: drain cut off: %w", ctx.Err())
+		cut := fmt.Errorf("shut down loop: drain cut off: %w", ctx.Err())
+		if err := e.stop(e.grace); err != nil {
+			return fmt.Errorf("%w; %w", cut, err)
+		}
+		return cut
 	}
-	return errors.Join(cut, e.stop())
+	return e.stop(stuck)
 }
 
 // afterStart ends a loop that could not be started to be drained.
 func (e *Engine) afterStart(err error) error {
 	if errors.Is(err, ErrClosed) {
-		return e.stop()
+		return e.stop(stuck)
 	}
-	return errors.Join(err, e.stop())
+	return errors.Join(err, e.stop(stuck))
 }
 
 // closingPoll is how often settled looks.
@@ -93,28 +99,52 @@ func (e *Engine) settled() {
 // connection that is open, and every dial that has no outcome yet, gets
 // OnClose(ErrClosed); timers do not run any more. It returns when all that is
 // over; called on the loop it does nothing and returns ErrOnLoop. A second
-// Close waits for the first.
+// Close waits for the first. When a callback does not return for ten seconds,
+// Close does, with an error that names it.
 func (e *Engine) Close() error {
 	if e.OnLoop() {
 		return fmt.Errorf("close loop: %w", ErrOnLoop)
 	}
-	return e.stop()
+	return e.stop(stuck)
 }
 
-// stuck is how long stop waits for a callback that does not return.
-const stuck = 10 * time.Second
+const (
+	// stuck is how long stop waits for a callback that does not return.
+	stuck = 10 * time.Second
 
-func (e *Engine) stop() error {
+	// graceDefault is the same for somebody whose time is over already. It is
+	// more than a busy machine needs for an end that nothing holds up.
+	graceDefault = time.Second
+)
+
+// stop ends the loop and waits for that, for at most a while. The end comes
+// later then, when the callback that holds it up has returned.
+func (e *Engine) stop(patience time.Duration) error {
 	e.stopOnce.Do(func() { go e.end() })
-	give := time.NewTimer(stuck)
+	p := e.core.Probe()
+	held := p.Running()
+	give := time.NewTimer(patience)
 	defer give.Stop()
 	select {
 	case <-e.done:
 		return nil
 	case <-give.C:
-		p := e.core.Probe()
-		return fmt.Errorf("stop loop: %s does not return", p.Describe(p.Running()))
 	}
+	// A callback may return at any moment, and its name go with it.
+	now := p.Running()
+	what := p.Describe(now)
+	select {
+	case <-e.done:
+		return nil
+	default:
+	}
+	switch {
+	case what == "":
+		return fmt.Errorf("stop loop: it has not ended after %v", patience)
+	case now != held:
+		return fmt.Errorf("stop loop: it has not ended after %v: it runs the %s", patience, what)
+	}
+	return fmt.Errorf("stop loop: a callback holds the loop: %s", what)
 }
 
 // end is the end of a loop, step by step. gnet must not be stopped while a

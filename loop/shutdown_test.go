@@ -53,6 +53,94 @@ func TestRun_CutsADrainOff(t *testing.T) {
 	}
 }
 
+// A callback that does not return cannot keep a process from its end: Run names
+// it, and the loop ends when it does return.
+func TestRun_NamesTheCallbackThatHoldsTheLoop(t *testing.T) {
+	e := newEngine(t, loop.Options{DrainTimeout: time.Millisecond})
+	held, release := make(chan struct{}), make(chan struct{})
+	told := make(chan error, 1)
+	l := running{e}
+	addr := l.listen(t, func(loop.Conn) loop.Handler {
+		return &handler{
+			name:    "reader orders/billing",
+			onData:  func(_ loop.Conn, p []byte) int { close(held); <-release; return len(p) },
+			onClose: func(err error) { told <- err },
+		}
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	began := time.Now()
+	go func() { ran <- e.Run(ctx) }()
+	_, _ = dial(t, addr).Write([]byte("x"))
+	wait(t, "the handler has the loop", held)
+	cancel()
+	err := wait(t, "Run returns", ran)
+	if took := time.Since(began); took > 5*loop.Grace {
+		t.Errorf("Run took %v", took)
+	}
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error: %v", err)
+	}
+	contains(t, err.Error(), "drain cut off", "a callback holds the loop: OnData of reader orders/billing")
+	close(release)
+	if err := e.Close(); err != nil { // the end that Run has begun
+		t.Fatal(err)
+	}
+	if err := wait(t, "OnClose", told); !errors.Is(err, loop.ErrClosed) {
+		t.Errorf("OnClose: %v", err)
+	}
+}
+
+func TestShutdown_NamesADrainThatHoldsTheLoop(t *testing.T) {
+	e := newEngine(t, loop.Options{})
+	e.SetGrace(10 * time.Millisecond)
+	held, release := make(chan struct{}), make(chan struct{})
+	e.OnShutdown(func(done func()) { close(held); <-release; done() })
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Shutdown(ctx) }()
+	wait(t, "the drain has the loop", held)
+	cancel()
+	err := wait(t, "Shutdown returns", ended)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error: %v", err)
+	}
+	contains(t, err.Error(), "a callback holds the loop: OnShutdown function github.com/nsqloop/nsqloop/loop_test.TestShutdown_Names")
+	close(release)
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A callback may return in the moment in which it is looked at.
+func TestShutdown_ACallbackReturnsAtTheLimit(t *testing.T) {
+	for i := range 200 {
+		e := newEngine(t, loop.Options{})
+		e.SetGrace(time.Millisecond)
+		if err := e.Start(); err != nil {
+			t.Fatal(err)
+		}
+		held := make(chan struct{})
+		limit := time.Millisecond + time.Duration(i-100)*5*time.Microsecond
+		_ = e.Post(func() {
+			close(held)
+			for began := time.Now(); time.Since(began) < limit; { // it holds the loop
+			}
+		})
+		wait(t, "the callback runs", held)
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		err := e.Shutdown(ctx)
+		// It is nil when the callback was over before it was looked at.
+		if err != nil && (!errors.Is(err, context.Canceled) || strings.HasSuffix(err.Error(), "holds the loop: ")) {
+			t.Fatalf("error: %v", err)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestRun_EndsWithTheLoop(t *testing.T) {
 	e := newEngine(t, loop.Options{})
 	ran := make(chan error, 1)

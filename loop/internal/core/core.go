@@ -242,7 +242,7 @@ func (c *Core) Finish(posted []func()) {
 		c.settle()
 	}
 	for e := c.stops.pop(); e != nil; e = c.stops.pop() {
-		c.call(KindShutdown, func() { e.f(nil) })
+		c.callAs(KindShutdown, e.pc, func() { e.f(nil) })
 	}
 	c.settle()
 	c.over = true
@@ -255,7 +255,7 @@ func (c *Core) Finish(posted []func()) {
 // OnStop registers f, to be called when Finish has closed every stream. It is
 // safe for concurrent use.
 func (c *Core) OnStop(f func()) (remove func()) {
-	return c.stops.Add(func(func()) { f() })
+	return c.stops.add(func(func()) { f() }, function(f))
 }
 
 // Drop ends the core without a word to anybody, as when its process is killed.

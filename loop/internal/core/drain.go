@@ -9,11 +9,16 @@ type Drains struct {
 	all []*drain
 }
 
-type drain struct{ f func(done func()) }
+type drain struct {
+	f  func(done func())
+	pc uintptr // of the function that was given to us
+}
 
 // Add registers f; remove takes it back.
-func (d *Drains) Add(f func(done func())) (remove func()) {
-	e := &drain{f: f}
+func (d *Drains) Add(f func(done func())) (remove func()) { return d.add(f, function(f)) }
+
+func (d *Drains) add(f func(done func()), pc uintptr) (remove func()) {
+	e := &drain{f, pc}
 	d.mu.Lock()
 	d.all = append(d.all, e)
 	d.mu.Unlock()
@@ -64,7 +69,7 @@ func (d *Drains) Run(c *Core, post func(f func()), finished func()) {
 		}
 	}
 	returned := false
-	c.call(KindShutdown, func() {
+	c.callAs(KindShutdown, e.pc, func() {
 		defer func() {
 			if !returned {
 				done()

@@ -118,8 +118,13 @@ func (p *Probe) Describe(running uint64) string {
 }
 
 // call runs a function that belongs to no stream.
-func (c *Core) call(k Kind, f func()) {
-	pc := reflect.ValueOf(f).Pointer()
+func (c *Core) call(k Kind, f func()) { c.callAs(k, function(f), f) }
+
+// function is what a function that the user gave us is known by.
+func function(f any) (pc uintptr) { return reflect.ValueOf(f).Pointer() }
+
+// callAs is call for an f that stands for another function.
+func (c *Core) callAs(k Kind, pc uintptr, f func()) {
 	c.probe.enter(k, nil, pc)
 	defer c.caught(k, pc)
 	f()
