@@ -59,7 +59,7 @@ func TestBill_WaitsForTheMorning(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Publish("orders", `{"account":"a","amount":5}`)
-	exampletest.Again(t, "requeued", func() bool { return s.Channel("orders", "billing").DeferredCount == 1 })
+	s.WaitDeferred("orders", "billing", 1)
 	morning := make(chan struct{})
 	if err := l.Post(func() { night = false; close(morning) }); err != nil { // night is the loop's
 		t.Fatal(err)

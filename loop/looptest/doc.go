@@ -31,4 +31,17 @@
 // network. Work given to Loop.Go runs on the world's goroutine after a delay,
 // so it must not wait for a loop. Post may be called from other goroutines,
 // but when such a function runs then depends on the scheduler.
+//
+// # What waits for a loop
+//
+// The goroutine that drives the world is the only one that moves a loop on. So a
+// call that waits for a loop never returns there, and nothing says so: a
+// writer's PublishSync, for example, or the Stats, Publish and Shutdown of a
+// server. Call what does not wait inside [Loop.Do] instead: Publish with a done
+// function, the Stats of a reader or writer, a server's Close. Then move the
+// world on. [Loop.Shutdown] ends a loop with all that is on it.
+//
+// A reader with Workers runs its handlers on goroutines of their own, in real
+// time. The world does not know of them, and goes on without their answers:
+// leave Workers at 0.
 package looptest

@@ -186,7 +186,11 @@ func TestServer_WaitsSayWhatTheyFound(t *testing.T) {
 		t.Error(said)
 	}
 	said = fails(t, s, func() { s.WaitDepth("t", "", 1) })
-	if !strings.Contains(said, "no depth 1 of t after 20ms: topic t has depth 3, channels none\n") {
+	if !strings.Contains(said, "no depth 1 of t after 20ms: topic t has depth 3 and no channel\n") {
+		t.Error(said)
+	}
+	said = fails(t, s, func() { s.WaitDeferred("t", "c", 0) })
+	if !strings.Contains(said, "no 0 deferred on t/c after 20ms: topic t has depth 3 and no channel\n") {
 		t.Error(said)
 	}
 	c := consume(t, s.TCPAddr(), func(o *reader.Options) { o.MaxInFlight = 2; o.Client.UserAgent = "a test" })
@@ -198,6 +202,19 @@ func TestServer_WaitsSayWhatTheyFound(t *testing.T) {
 	if !strings.Contains(said, "topic t has depth 0 and no channel other, but c\n") {
 		t.Error(said)
 	}
+	said = fails(t, s, func() { s.WaitDepth("t", "", 1) })
+	if !strings.Contains(said, "topic t has depth 0, channels c\n") {
+		t.Error(said)
+	}
+	for what, wait := range map[string]func(){
+		"no 2 in flight on t/c after 20ms: t/c has 1 finished, ": func() { s.WaitInFlight("t", "c", 2) },
+		"no 0 in flight on t/c after 20ms: ":                     func() { s.WaitInFlight("t", "c", 0) },
+		"no 2 deferred on t/c after 20ms: ":                      func() { s.WaitDeferred("t", "c", 2) },
+	} {
+		if said := fails(t, s, wait); !strings.HasPrefix(said, what) {
+			t.Errorf("%s\nwant %q first", said, what)
+		}
+	}
 	said = fails(t, s, func() { s.WaitFinished("t", "c", 3) })
 	for _, want := range []string{
 		"t/c has 1 finished, depth 0, in flight 1, deferred 1, requeued 1, timed out 0, 1 clients\n  client 127.0.0.1:",
@@ -207,6 +224,22 @@ func TestServer_WaitsSayWhatTheyFound(t *testing.T) {
 			t.Errorf("%s\nwant %q in it", said, want)
 		}
 	}
+}
+
+// Who waits for what comes goes on when it has come.
+func TestServer_WaitsForWhatIsInFlightOrDeferred(t *testing.T) {
+	s := nsqtest.Start(t)
+	c := consume(t, s.TCPAddr(), func(o *reader.Options) { o.MaxInFlight = 2 })
+	s.Publish("t", "a", "b")
+	s.WaitInFlight("t", "c", 2)
+	c.next().Requeue(time.Hour)
+	s.WaitDeferred("t", "c", 1)
+	c.next().Finish()
+	s.WaitInFlight("t", "c", 0)
+	s.Advance(time.Hour)
+	c.next()
+	s.WaitDeferred("t", "c", 0)
+	s.WaitInFlight("t", "c", 1)
 }
 
 // Without a server the test ends and says so.

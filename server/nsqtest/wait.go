@@ -42,6 +42,26 @@ func (s *Server) WaitDepth(topic, channel string, n int) {
 	})
 }
 
+// WaitDeferred waits until n messages of a channel are deferred: requeued with a
+// delay, or published for later. It ends as WaitFinished does.
+func (s *Server) WaitDeferred(topic, channel string, n int) {
+	s.tb.Helper()
+	s.wait(fmt.Sprintf("%d deferred on %s/%s", n, topic, channel), topic, channel, func() bool {
+		ch := s.Channel(topic, channel)
+		return ch.ChannelName != "" && ch.DeferredCount == n
+	})
+}
+
+// WaitInFlight waits until n messages of a channel are in flight. It ends as
+// WaitFinished does.
+func (s *Server) WaitInFlight(topic, channel string, n int) {
+	s.tb.Helper()
+	s.wait(fmt.Sprintf("%d in flight on %s/%s", n, topic, channel), topic, channel, func() bool {
+		ch := s.Channel(topic, channel)
+		return ch.ChannelName != "" && ch.InFlightCount == n
+	})
+}
+
 // wait waits until done. what names it.
 func (s *Server) wait(what, topic, channel string, done func() bool) {
 	s.tb.Helper()
@@ -65,6 +85,8 @@ func (s *Server) state(topic, channel string) string {
 	switch {
 	case t.TopicName == "":
 		return "there is no topic " + topic
+	case len(t.Channels) == 0:
+		return fmt.Sprintf("topic %s has depth %d and no channel", topic, t.Depth)
 	case channel == "":
 		return fmt.Sprintf("topic %s has depth %d, channels %s", topic, t.Depth, names(t.Channels))
 	}
@@ -85,9 +107,6 @@ func (s *Server) state(topic, channel string) string {
 }
 
 func names(channels []server.ChannelStats) string {
-	if len(channels) == 0 {
-		return "none"
-	}
 	text := ""
 	for i, ch := range channels {
 		if i > 0 {
