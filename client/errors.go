@@ -27,8 +27,9 @@ var (
 	ErrClosed = errors.New("closed")
 
 	// ErrWouldBlock is returned by calls that wait for the loop when they
-	// are made on the loop, where they would wait for themselves.
-	ErrWouldBlock = errors.New("called on the loop: it would wait for itself")
+	// are made on the loop, where they would wait for themselves. Handlers run
+	// on the loop unless reader.Options.Workers has them run elsewhere.
+	ErrWouldBlock = errors.New("called on the loop: it would wait for itself (in a handler, use Publish with done, or Options.Workers)")
 )
 
 // Errors that end a connection. OnClose receives them wrapped.

@@ -92,7 +92,7 @@ func (w *Writer) expireWaiting(startedBefore int64) (next int64) {
 func (w *Writer) expireChoosy(startedBefore int64) (next int64) {
 	w.choosy, next = expireSome(w.choosy, startedBefore, func(p *publish) {
 		cause := p.err
-		if cause == nil {
+		if cause == nil || p.maybe { // which the end names anyway
 			cause = w.lastErr()
 		}
 		w.end(p, notSentAfter(client.ErrTimeout, cause))

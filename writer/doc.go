@@ -28,7 +28,8 @@
 // Publishes wait while no connection is ready, bounded by Options.MaxPending
 // and MaxPendingBytes; beyond those they end in ErrFull. Each has
 // Options.Timeout to end in, of which Options.MaxWait may pass before it is
-// sent. PublishSync and its sisters wait for room and for the outcome,
+// sent; when all nsqds refuse the connection itself, for AUTH or TLS for example,
+// it ends in client.ErrNotConnected at once. PublishSync and its sisters wait for room and for the outcome,
 // [Writer.Flush] for all that was published before it, [Writer.WaitReady] for a
 // connection, and [Writer.Shutdown] for the end.
 //

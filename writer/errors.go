@@ -58,15 +58,24 @@ func (e *ShutdownError) Error() string {
 // Unwrap is Err.
 func (e *ShutdownError) Unwrap() error { return e.Err }
 
+// unsent is the error of a publish of which nothing left this process.
+type unsent struct{ why error }
+
+// Error says that, and why.
+func (e *unsent) Error() string { return "publish: not sent: " + e.why.Error() }
+
+// Unwrap is why.
+func (e *unsent) Unwrap() error { return e.why }
+
 // notSent is err about a publish of which nothing left this process.
-func notSent(err error) error { return fmt.Errorf("publish: not sent: %w", err) }
+func notSent(err error) error { return &unsent{err} }
 
 // notSentAfter is err, with what kept the publish from being sent.
 func notSentAfter(err, cause error) error {
 	if cause == nil {
 		return notSent(err)
 	}
-	return fmt.Errorf("publish: not sent: %w (%w)", err, cause)
+	return notSent(fmt.Errorf("%w (%w)", err, cause))
 }
 
 // unknown is the outcome of publishes that were sent to addr and will not be

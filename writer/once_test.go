@@ -410,3 +410,31 @@ func TestRetryOnce_PublishAll(t *testing.T) {
 		}
 	}
 }
+
+// What such a publish ends in says once what became of the first try, and of a later
+// one only why there was none or how it failed.
+func TestRetryOnce_ErrorDoesNotContradictItself(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		then func(g *given, back func())
+		want string
+	}{
+		{"forgotten", func(g *given, back func()) { g.s[0].Token = "second"; back() },
+			"(tried again: this nsqd does not remember what it was sent before)"},
+		{"in time", func(*given, func()) {}, "(tried again: timeout (identify a:4150: "},
+		{"elsewhere", func(*given, func()) {}, "(tried again: timeout (identify a:4150: "}, // with RetryUnknown
+		{"closed", func(g *given, back func()) { g.do(func() { g.w.Close() }) }, "(tried again: writer closed)"},
+	} {
+		g := once(t, 1, writer.Options{})
+		if row.name == "elsewhere" {
+			g = start(t, 1, writer.Options{Retry: writer.RetryUnknown})
+		}
+		row.then(g, g.breaks(func() { g.publish("x") }))
+		g.run(6 * time.Second)
+		g.rs.want(t, "x unknown")
+		got := g.rs.all["x"].Err.Error()
+		if strings.Count(got, "unknown") != 1 || !strings.HasPrefix(got, "publish to a:4150: outcome unknown: sent, but not answered: ") || !strings.Contains(got, row.want) || strings.Contains(got, "not sent") {
+			t.Errorf("%s: got %q, want unknown and %q", row.name, got, row.want)
+		}
+	}
+}

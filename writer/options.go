@@ -70,11 +70,19 @@ type Options struct {
 	// client.ErrTimeout, and one that was sent in client.ErrUnknownOutcome
 	// (which then wraps client.ErrTimeout). 0 means 5 s, negative means no
 	// limit.
+	//
+	// It ends in client.ErrNotConnected at once while each nsqd has failed in
+	// a way that waiting does not mend: it is an HTTP port, it has no TLS or
+	// checksums and Client asks for them, it wants AUTH and there is no
+	// secret, or it has refused IDENTIFY or the secret (but not when its auth
+	// server is away). With Lookupds it waits, as they may name another one.
+	// The nsqds are dialled on.
 	Timeout time.Duration
 
 	// MaxWait is how much of its Timeout a publish may spend waiting to be
 	// sent the first time; then it ends in client.ErrTimeout. It is for
-	// messages that are worth nothing later. 0 means all of it.
+	// messages that are worth nothing later. 0 means all of it; more than
+	// Timeout is refused.
 	MaxWait time.Duration
 
 	// MaxPending is how many publishes may be pending: called and not ended,
@@ -233,8 +241,14 @@ func (o *Options) check() error {
 	switch {
 	case o.MaxDelay < 0:
 		return fmt.Errorf("MaxDelay %v: want a positive duration, or 0 for the default", o.MaxDelay)
-	case o.MaxWait < 0:
-		return fmt.Errorf("MaxWait %v: want a positive duration, or 0 for Timeout", o.MaxWait)
+	case 0 < o.Timeout && o.Timeout < time.Millisecond:
+		return fmt.Errorf("Timeout %v: want at least 1ms, 0 for the default or negative for none", o.Timeout)
+	case o.MaxWait < 0 || 0 < o.MaxWait && o.MaxWait < time.Millisecond:
+		return fmt.Errorf("MaxWait %v: want at least 1ms, or 0 for Timeout", o.MaxWait)
+	case o.Timeout > 0 && o.MaxWait > o.Timeout:
+		return fmt.Errorf("MaxWait %v: want at most Timeout, %v", o.MaxWait, o.Timeout)
+	case 0 < o.ReplyTimeout && o.ReplyTimeout < time.Millisecond:
+		return fmt.Errorf("ReplyTimeout %v: want at least 1ms, 0 for the default or negative for none", o.ReplyTimeout)
 	case o.ReconnectDelay < 0:
 		return fmt.Errorf("ReconnectDelay %v: want a positive duration, or 0 for the default", o.ReconnectDelay)
 	case o.MaxReconnectDelay < o.ReconnectDelay:

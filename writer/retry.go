@@ -152,10 +152,14 @@ func (w *Writer) sendChoosy() {
 	w.choosy = rest
 }
 
-// finalErr is what a publish ends in that was tried before, in place of err.
+// finalErr is what a publish ends in that was tried before, in place of err. Of the
+// publish as a whole it is not true any more that it was not sent.
 func (p *publish) finalErr(err error) error {
-	if p.maybe && err != nil {
-		return fmt.Errorf("%w (tried again: %w)", p.err, err)
+	if !p.maybe || err == nil {
+		return err
 	}
-	return err
+	if e, ok := err.(*unsent); ok {
+		err = e.why
+	}
+	return fmt.Errorf("%w (tried again: %w)", p.err, err)
 }

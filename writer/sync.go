@@ -12,9 +12,14 @@ import (
 )
 
 // PublishSync publishes and waits for the outcome: nil, or an error as
-// Result.Err. When too much is pending it waits for room. When ctx ends first,
-// the error wraps ctx.Err() and says what is known: Outcome NotSent or Unknown.
-// It must not be called on the loop, where it returns client.ErrWouldBlock.
+// Result.Err. When too much is pending it waits for room. It ends with ctx or
+// after Options.Timeout, which counts from when there is room, whichever is
+// first; a negative Timeout leaves it to ctx. When ctx is first, the error wraps
+// ctx.Err() and says what is known: Outcome NotSent or Unknown. The body is the
+// caller's again when PublishSync has returned, whatever it returns.
+//
+// The loop must have started: before that only ctx counts. On the loop it returns
+// client.ErrWouldBlock.
 func (w *Writer) PublishSync(ctx context.Context, topic string, body []byte) error {
 	p := publish{topic: topic, body: body, size: len(body), err: w.checkBody(body)}
 	return w.publishSync(ctx, &p)
@@ -106,7 +111,7 @@ func (wt *waiter) settle(err error) {
 
 func (w *Writer) publishSync(ctx context.Context, p *publish) error {
 	if w.loop.OnLoop() {
-		return fmt.Errorf("publish: not sent: %w", client.ErrWouldBlock)
+		return notSent(client.ErrWouldBlock)
 	}
 	if err := ctx.Err(); err != nil {
 		return notSent(err)

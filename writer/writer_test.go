@@ -918,6 +918,10 @@ func TestNew_ChecksOptions(t *testing.T) {
 		{writer.Options{NSQDs: ok, MaxBodySize: -1}, "MaxBodySize"},
 		{writer.Options{NSQDs: ok, MaxDelay: -1}, "MaxDelay"},
 		{writer.Options{NSQDs: ok, MaxWait: -1}, "MaxWait"},
+		{writer.Options{NSQDs: ok, MaxWait: 5}, "MaxWait"},
+		{writer.Options{NSQDs: ok, MaxWait: 6 * time.Second}, "MaxWait 6s: want at most Timeout, 5s"},
+		{writer.Options{NSQDs: ok, Timeout: 5}, "Timeout 5ns"},
+		{writer.Options{NSQDs: ok, ReplyTimeout: 5}, "ReplyTimeout 5ns"},
 		{writer.Options{NSQDs: ok, Batch: -1}, "Batch"},
 		{writer.Options{NSQDs: ok, Policy: "random"}, "Policy"},
 		{writer.Options{NSQDs: ok, Retry: "always"}, "Retry"},
@@ -973,7 +977,7 @@ func TestWriter_WouldBlock(t *testing.T) {
 			"Shutdown":            g.w.Shutdown(ctx),
 			"Flush":               g.w.Flush(ctx),
 		} {
-			if !errors.Is(err, client.ErrWouldBlock) {
+			if !errors.Is(err, client.ErrWouldBlock) || !strings.Contains(err.Error(), "use Publish with done, or Options.Workers") {
 				t.Errorf("%s: got %v, want %v", name, err, client.ErrWouldBlock)
 			}
 		}
