@@ -49,6 +49,7 @@ type Engine struct {
 
 	drainOnce sync.Once
 	stopOnce  sync.Once
+	started   chan struct{} // closed by the start, or by an end without one
 	drained   chan struct{} // closed after the drains
 	finished  chan struct{} // closed after the last turn
 	done      chan struct{} // closed when everything has ended
@@ -80,6 +81,7 @@ func New(o Options) (*Engine, error) {
 		base:     time.Now(),
 		rand:     rand.New(rand.NewPCG(seed, 0)),
 		grace:    graceDefault,
+		started:  make(chan struct{}),
 		drained:  make(chan struct{}),
 		finished: make(chan struct{}),
 		done:     make(chan struct{}),
@@ -120,6 +122,7 @@ func (e *Engine) Start() error {
 		return err
 	}
 	e.state = running
+	close(e.started)
 	for _, ln := range e.listeners {
 		go ln.accept()
 	}
@@ -127,14 +130,10 @@ func (e *Engine) Start() error {
 	return nil
 }
 
-// Started says whether the loop has been started, also when it has stopped
-// since. What waits for a loop that was not would wait for whoever starts it.
+// Started returns a channel that is closed when the loop has been started, or has
+// ended without that. Who waits for a loop that nobody has started waits for ever.
 // It may be called from any goroutine.
-func (e *Engine) Started() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.state != fresh
-}
+func (e *Engine) Started() <-chan struct{} { return e.started }
 
 // open starts gnet, and enrols a connection to ourselves, because gnet hands
 // out the handle of its event loop only through a connection.

@@ -162,6 +162,7 @@ func (e *Engine) end() {
 		_ = l.ln.Close()
 	}
 	if !started {
+		close(e.started)
 		e.goroutine.Store(goroutine())
 		e.finish()
 	} else {

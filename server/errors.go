@@ -32,8 +32,8 @@ var (
 	ErrOnLoop = errors.New("call would wait for the loop it is made on")
 
 	// ErrNotStarted is returned by calls that wait for the server's loop when
-	// nobody has started it. Start it first; a Run on another goroutine may come
-	// later than the call.
+	// nobody has started it for half a second: a Run on another goroutine may be
+	// about to.
 	ErrNotStarted = errors.New("the loop has not been started: call its Start or Run first")
 
 	// ErrBadName is returned for the name of a topic or channel that breaks

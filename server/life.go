@@ -3,6 +3,7 @@ package server
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nsqloop/nsqloop/loop"
 )
@@ -75,10 +76,23 @@ func callOn(l loop.Loop, x *life, closed *bool, f func()) error {
 	return ErrClosed
 }
 
-// checkStarted returns ErrNotStarted when l is known not to run yet.
-func checkStarted(l loop.Loop) error {
-	if e, ok := l.(interface{ Started() bool }); ok && !e.Started() {
+// startPatience is how long calls wait for a loop that has not been started: a Run on
+// another goroutine may be about to.
+const startPatience = 500 * time.Millisecond
+
+// awaitStart returns ErrNotStarted when l is known not to run, and nobody has started
+// it for a while.
+func awaitStart(l loop.Loop) error {
+	e, ok := l.(interface{ Started() <-chan struct{} })
+	if !ok {
+		return nil
+	}
+	late := time.NewTimer(startPatience)
+	defer late.Stop()
+	select {
+	case <-e.Started():
+		return nil
+	case <-late.C:
 		return ErrNotStarted
 	}
-	return nil
 }

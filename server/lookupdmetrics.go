@@ -39,7 +39,7 @@ func (c lookupdCollector) Describe(ch chan<- *prometheus.Desc) {
 // the loop's.
 func (c lookupdCollector) Collect(ch chan<- prometheus.Metric) {
 	var n lookup.Counts
-	err := checkStarted(c.d.l)
+	err := awaitStart(c.d.l)
 	if err == nil {
 		err = c.d.call(func() { n = c.d.reg.Count(c.d.l.Now()) })
 	}

@@ -359,10 +359,10 @@ func (s *Server) call(f func()) error {
 	return callOn(s.l, &s.life, &s.closed, f)
 }
 
-// ask is call for those outside: it does not wait for a loop that was never
+// ask is call for those outside: it does not wait for ever for a loop that was never
 // started, but returns ErrNotStarted.
 func (s *Server) ask(f func()) error {
-	if err := checkStarted(s.l); err != nil {
+	if err := awaitStart(s.l); err != nil {
 		return err
 	}
 	return s.call(f)

@@ -128,9 +128,6 @@ func TestServer_EndsWithItsLoop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Start(); err != nil { // Run may come after the publish
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ran := make(chan error, 1)
 	go func() { ran <- l.Run(ctx) }()

@@ -178,7 +178,7 @@ type MemoryStats struct {
 // says that the server has stopped, or, as ErrNotStarted, that its loop has not
 // been started.
 func (s *Server) Stats(o StatsOptions) (Stats, error) {
-	if err := checkStarted(s.l); err != nil {
+	if err := awaitStart(s.l); err != nil {
 		return Stats{}, err
 	}
 	return s.takeStats(o)
