@@ -130,10 +130,19 @@ func (e *Engine) Start() error {
 	return nil
 }
 
-// Started returns a channel that is closed when the loop has been started, or has
-// ended without that. Who waits for a loop that nobody has started waits for ever.
-// It may be called from any goroutine.
-func (e *Engine) Started() <-chan struct{} { return e.started }
+// Started waits until the loop has been started, or has ended without that, and
+// reports whether it was in time. Who waits for a loop that nobody has started waits
+// for ever. It may be called from any goroutine.
+func (e *Engine) Started(within time.Duration) bool {
+	late := time.NewTimer(within)
+	defer late.Stop()
+	select {
+	case <-e.started:
+		return true
+	case <-late.C:
+		return false
+	}
+}
 
 // open starts gnet, and enrols a connection to ourselves, because gnet hands
 // out the handle of its event loop only through a connection.

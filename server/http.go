@@ -186,6 +186,7 @@ func (h *httpServer) shutdown(ctx context.Context) error {
 	if h == nil {
 		return nil
 	}
+	defer h.shut()
 	return h.srv.Shutdown(ctx)
 }
 
@@ -194,7 +195,15 @@ func (h *httpServer) close() error {
 	if h == nil {
 		return nil
 	}
+	defer h.shut()
 	return h.srv.Close()
+}
+
+// shut closes the listener, which srv closes only if it has got so far as to serve it.
+func (h *httpServer) shut() {
+	if h.listener != nil {
+		_ = h.listener.Close() // mostly it is closed already
+	}
 }
 
 // ServeHTTP finds the route of r.

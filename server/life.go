@@ -83,16 +83,8 @@ const startPatience = 500 * time.Millisecond
 // awaitStart returns ErrNotStarted when l is known not to run, and nobody has started
 // it for a while.
 func awaitStart(l loop.Loop) error {
-	e, ok := l.(interface{ Started() <-chan struct{} })
-	if !ok {
-		return nil
-	}
-	late := time.NewTimer(startPatience)
-	defer late.Stop()
-	select {
-	case <-e.Started():
-		return nil
-	case <-late.C:
+	if e, ok := l.(interface{ Started(time.Duration) bool }); ok && !e.Started(startPatience) {
 		return ErrNotStarted
 	}
+	return nil
 }
