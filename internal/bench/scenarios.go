@@ -166,6 +166,9 @@ func shared(conns []*conn, n, ready int) error {
 	left.Store(int64(n))
 	return each(conns, func(i int, c *conn) error {
 		if err := c.subscribe(topic, channel, ready); err != nil {
+			if left.Load() <= 0 {
+				return nil // the others were faster
+			}
 			return err
 		}
 		for {
