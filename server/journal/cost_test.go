@@ -107,9 +107,11 @@ func (f *countedFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-func TestIdle_HoldsNoFileAndLittleMemory(t *testing.T) {
+// heapOfEach is how much memory each of many journals takes, in bytes, which begin
+// makes in directories of their own.
+func heapOfEach(t *testing.T, begin func(dir *counted, blocks *journal.Blocks) *journal.Journal) int64 {
+	t.Helper()
 	const many = 200
-	dirs := make([]*counted, many)
 	journals := make([]*journal.Journal, many)
 	var blocks journal.Blocks
 	var before, after runtime.MemStats
@@ -117,55 +119,48 @@ func TestIdle_HoldsNoFileAndLittleMemory(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for i := range journals {
-		dirs[i] = &counted{FS: journal.OSDir(filepath.Join(root, fmt.Sprint(i)))}
-		j, _, err := journal.Open(journal.Options{FS: dirs[i], Blocks: &blocks})
-		if err != nil {
-			t.Fatal(err)
-		}
+		journals[i] = begin(&counted{FS: journal.OSDir(filepath.Join(root, fmt.Sprint(i)))}, &blocks)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	runtime.KeepAlive(journals)
+	return (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / many
+}
+
+func TestIdle_HoldsNoFileAndLittleMemory(t *testing.T) {
+	each := heapOfEach(t, func(dir *counted, blocks *journal.Blocks) *journal.Journal {
+		j := opened(t, journal.Options{FS: dir, Blocks: blocks})
 		j.CreateCursor("c", journal.CursorOptions{})
 		turn(t, j, make([]byte, 20))
 		if err := j.Sync()(); err != nil {
 			t.Fatal(err)
 		}
 		j.Idle()
-		if dirs[i].open != 0 {
-			t.Fatalf("%d files are open in an idle journal", dirs[i].open)
+		if dir.open != 0 {
+			t.Fatalf("%d files are open in an idle journal", dir.open)
 		}
-		journals[i] = j
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / many
+		return j
+	})
 	t.Logf("an idle journal with a cursor that had 50 messages in flight: %d bytes", each)
 	if each > 2<<10 {
 		t.Errorf("an idle journal holds %d bytes", each)
 	}
-	runtime.KeepAlive(journals)
 }
 
 // Nobody is about to read what a journal without a cursor has committed: of ten
 // thousand such topics none keeps a buffer.
 func TestCommit_HoldsLittleMemoryWithoutACursor(t *testing.T) {
-	const many = 200
-	journals := make([]*journal.Journal, many)
-	var blocks journal.Blocks
-	var before, after runtime.MemStats
-	root := t.TempDir()
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for i := range journals {
-		journals[i] = opened(t, journal.Options{FS: journal.OSDir(filepath.Join(root, fmt.Sprint(i))), Blocks: &blocks})
-		journals[i].Append(1, 0, make([]byte, 20))
-		if err := errors.Join(journals[i].Commit(), journals[i].WriteEvents()); err != nil {
+	each := heapOfEach(t, func(dir *counted, blocks *journal.Blocks) *journal.Journal {
+		j := opened(t, journal.Options{FS: dir, Blocks: blocks})
+		j.Append(1, 0, make([]byte, 20))
+		if err := errors.Join(j.Commit(), j.WriteEvents()); err != nil {
 			t.Fatal(err)
 		}
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / many; each > 4<<10 {
+		return j
+	})
+	if each > 4<<10 {
 		t.Errorf("a journal that was published to holds %d bytes", each)
 	}
-	runtime.KeepAlive(journals)
 }
 
 // TestOpen_ReadsLittleOfALongJournal: when only publishes happened, the log

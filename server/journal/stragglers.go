@@ -134,36 +134,3 @@ func (j *Journal) repoint(copies map[int64]place) {
 		})
 	}
 }
-
-// settle lets segments go of which an earlier process, or the file system, may know
-// otherwise than the disk: those that Open found, and those whose stragglers were
-// copied. Where their messages are now may stand in the cursor file alone. Once they
-// are empty they wait for a Sync that begins after that was written, and succeeds.
-func (j *Journal) settle() {
-	synced := j.synced.Load()
-	if synced >= j.awaited {
-		j.awaited = 0
-	}
-	for _, s := range j.segments {
-		switch {
-		case s.refs > 0 || !s.moved && !s.found:
-		case s.sure > 0 && synced >= s.sure || j.neverSync:
-			s.moved, s.found, s.sure = false, false, 0
-		case s.sure > 0:
-		case s.moved && !j.events.isWritten():
-			j.reclaimable = true // when it is
-		default:
-			s.sure = j.syncs + 1
-			j.awaited = s.sure
-		}
-	}
-}
-
-// AwaitsSync reports whether segments wait for a Sync, and none is running. Perhaps
-// nothing was written since the last one.
-func (j *Journal) AwaitsSync() bool {
-	return j.awaited > j.synced.Load() && j.syncing.Load() == 0
-}
-
-// settled reports whether segments may go that waited for a Sync.
-func (j *Journal) settled() bool { return j.awaited > 0 && j.synced.Load() >= j.awaited }
